@@ -1,0 +1,269 @@
+"""The engine: one model, the one thread that touches it, and the sessions it serves."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from engines.errors import CapacityError, EngineFailure, EngineLoading, UnsupportedLocale
+from engines.model import Loader, Model, Prefill, StepResult
+from engines.scheduler import Job, Scheduler
+from engines.session import Host, Session
+from engines.shaping import SegmentShaper
+from engines.types import AudioFormat, Cutting, Limits, Params, Voice
+from engines.voices import DEFAULT_VOICE, VoiceBook
+
+State: TypeAlias = Literal["new", "loading", "ready", "failed", "closed"]
+
+logger = logging.getLogger("tiding.engine")
+
+
+class _Loaded(msgspec.Struct, frozen=True):
+    """What exists once the model does."""
+
+    model: Model
+    scheduler: Scheduler[Session]
+    voices: VoiceBook
+    host: Host
+
+
+class Engine:
+    """Speaks for many sessions at once. Event loop only, except where a method says otherwise.
+
+    `load` makes the model on the device thread after `start` has returned, so everything that depends on the model
+    raises `EngineLoading` until then. `on_failure` is called once, on the device thread, when the model fails to load
+    or a step fails; running sessions have been told by then.
+    """
+
+    def __init__(
+        self,
+        load: Loader,
+        *,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        on_failure: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self._load = load
+        self._clock = clock
+        self._on_failure = on_failure
+        self._loaded: _Loaded | None = None
+        self._state: State = "new"
+        self._sessions: set[Session] = set()
+        self._shapers: dict[int, SegmentShaper] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._settled = threading.Event()  # loaded, failed or closed
+        self._thread = threading.Thread(target=self._run, name="device", daemon=True)
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin loading on the device thread and return at once. Call it on the loop that sessions will live on."""
+        self._loop = asyncio.get_running_loop()
+        self._state = "loading"
+        self._thread.start()
+
+    async def wait_ready(self) -> None:
+        """Return when sessions can be opened.
+
+        Raises:
+            EngineFailure: the model could not be loaded.
+        """
+        await asyncio.to_thread(self._settled.wait)
+        if self._state != "ready":
+            raise EngineFailure("the model could not be loaded; the server's log says why")
+
+    async def close(self) -> None:
+        """Cancel all sessions, stop the device thread and wait for it."""
+        for session in tuple(self._sessions):
+            session.cancel()
+        if self._state in ("new", "closed"):
+            return
+        await asyncio.to_thread(self._settled.wait)
+        if self._loaded is not None:
+            self._loaded.scheduler.close()
+        await asyncio.to_thread(self._thread.join)
+        self._state = "closed"
+
+    @property
+    def state(self) -> State:
+        """Any thread."""
+        return self._state
+
+    # -- what a mode may ask ---------------------------------------------------------------------------------------
+
+    @property
+    def model_name(self) -> str:
+        return self._require().model.name
+
+    @property
+    def format(self) -> AudioFormat:
+        """What frames hold."""
+        return self._require().model.format
+
+    @property
+    def voices(self) -> Sequence[Voice]:
+        """The model's voices, with the names of other systems' voices that each answers to."""
+        return self._require().voices.voices
+
+    @property
+    def languages(self) -> Sequence[str]:
+        """Primary language subtags that the model speaks, the default first."""
+        return self._require().model.languages
+
+    @property
+    def num_sessions(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def num_slots(self) -> int:
+        return self._require().model.num_slots
+
+    @property
+    def num_busy_slots(self) -> int:
+        return self._require().scheduler.num_busy_slots
+
+    def open_session(
+        self,
+        *,
+        voice: str = DEFAULT_VOICE,
+        language: str = "en",
+        seed: int = 0,
+        cutting: Cutting = "early",
+        is_paced: bool = True,
+        idle_flush_s: float | None = None,
+    ) -> Session:
+        """A new session, spoken by `voice`.
+
+        `cutting` says how aggregated text becomes segments. A paced session has a listener: its first audio goes before
+        other work, and it is made at most `limits.max_queued_s` ahead of its reader. One that is not paced is made as
+        fast as what is left of the device allows. With `idle_flush_s`, text that waits for the end of its sentence is
+        spoken after that many seconds without news.
+
+        Raises:
+            UnknownVoice, UnsupportedLocale: the model does not have it.
+            EngineLoading: the model is not warm yet.
+            CapacityError: all sessions that `limits` allows are open.
+            EngineFailure: the model has failed.
+        """
+        loaded = self._require()
+        speaker = loaded.voices.resolve(voice)
+        self._check_language(loaded.model, language)
+        if len(self._sessions) >= self.limits.max_sessions:
+            raise CapacityError(f"all {self.limits.max_sessions} sessions are in use")
+        session = Session(loaded.host, speaker, cutting=cutting, idle_flush_s=idle_flush_s)
+        session.attach(loaded.scheduler.open_job(session, speaker, Params(seed=seed), is_paced=is_paced))
+        self._sessions.add(session)
+        return session
+
+    def check(self, *, voice: str = DEFAULT_VOICE, language: str = "en") -> Voice:
+        """The voice that would speak, without opening a session. Raises as `open_session` does."""
+        loaded = self._require()
+        self._check_language(loaded.model, language)
+        return loaded.voices.resolve(voice)
+
+    def _require(self) -> _Loaded:
+        if self._loaded is not None and self._state == "ready":
+            return self._loaded
+        if self._state in ("failed", "closed"):
+            raise EngineFailure("the engine has stopped; the server's log says why")
+        raise EngineLoading
+
+    @staticmethod
+    def _check_language(model: Model, language: str) -> None:
+        primary = language.strip().lower().replace("_", "-").partition("-")[0]
+        if primary not in model.languages:
+            raise UnsupportedLocale(language, model.languages)
+
+    # -- device thread ---------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            loaded = self._open()
+            self._step_until_closed(loaded)
+            loaded.model.close()
+        except Exception as error:
+            logger.exception("the device thread has failed")
+            self._fail(error)
+        finally:
+            self._settled.set()
+
+    def _open(self) -> _Loaded:
+        started_s = self._clock()
+        model = self._load(self._wake)
+        scheduler = Scheduler[Session](
+            model.num_slots,
+            model.num_prefills,
+            model.step_width,
+            sample_rate_hz=model.format.sample_rate_hz,
+            max_queued=model.format.num_samples(self.limits.max_queued_s),
+            clock=self._clock,
+        )
+        host = Host(scheduler, model.format, self.limits, model.is_speakable, self._clock, self._sessions.discard)
+        self._loaded = _Loaded(model, scheduler, VoiceBook(model.voices), host)
+        self._state = "ready"
+        self._settled.set()
+        logger.info("%s is ready after %.1f s: %d slots", model.name, self._clock() - started_s, model.num_slots)
+        return self._loaded
+
+    def _step_until_closed(self, loaded: _Loaded) -> None:
+        model, scheduler = loaded.model, loaded.scheduler
+        while (step := scheduler.next_step()) is not None:
+            for slot in step.releases:
+                model.release(slot)
+            self._prefill(model, step.prefills)
+            results = [self._shape(result) for result in model.step(step.slots)]
+            self._deliver(scheduler.finish_step(step, results))
+
+    def _prefill(self, model: Model, jobs: Sequence[Prefill]) -> None:
+        for job in jobs:
+            self._shapers[job.slot] = SegmentShaper(job.segment, model.format.sample_rate_hz)
+        if jobs:
+            model.prefill(jobs)
+
+    def _shape(self, result: StepResult) -> StepResult:
+        if result.error is not None:
+            logger.error("a segment failed", exc_info=result.error)
+            return result
+        return self._shapers[result.slot].shape(result)
+
+    def _deliver(self, wanted: Iterable[tuple[Job[Session], StepResult]]) -> None:
+        """One call across the threads for all sessions of a step."""
+        batch = [(job.owner, result) for job, result in wanted if _has_news(result)]
+        if batch:
+            self._call_on_loop(_hand_out, batch)
+
+    def _wake(self) -> None:
+        """Any thread: the model's pool calls it."""
+        if self._loaded is not None:
+            self._loaded.scheduler.wake()
+
+    def _fail(self, error: Exception) -> None:
+        self._state = "failed"
+        self._call_on_loop(self._fail_sessions)
+        if self._on_failure is not None:
+            self._on_failure(error)
+
+    def _fail_sessions(self) -> None:
+        for session in tuple(self._sessions):
+            session.fail(EngineFailure("the engine has failed; the server's log says why"))
+
+    def _call_on_loop(self, call: Callable[..., None], *args: object) -> None:
+        assert self._loop is not None, "the thread is started by start()"
+        try:
+            self._loop.call_soon_threadsafe(call, *args)
+        except RuntimeError:  # the loop has gone: nobody is left to tell
+            logger.debug("results were dropped: the event loop is closed")
+
+
+def _has_news(result: StepResult) -> bool:
+    return bool(len(result.pcm) or result.is_segment_end or result.words or result.error)
+
+
+def _hand_out(batch: list[tuple[Session, StepResult]]) -> None:
+    for session, result in batch:
+        session.on_result(result)

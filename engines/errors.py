@@ -1,0 +1,107 @@
+"""Everything that can go wrong between a text and its speech, as one tree.
+
+    SpeechError
+    ├── RequestError            the caller's fault; asking again unchanged fails again
+    │   ├── UnknownVoice
+    │   ├── UnsupportedLocale
+    │   ├── UnspeakableText     nothing in the text can be spoken
+    │   └── TextTooLong
+    ├── CapacityError           nothing wrong with the request; ask again later
+    │   └── EngineLoading
+    ├── SessionClosed           the session was cancelled or is over; not logged as an error
+    └── EngineFailure           the device or the weights
+
+A class exists only where a caller would act differently. `code` is stable and goes on the wire as it is; `param`
+names the field of the request at fault, where there is one.
+"""
+
+from collections.abc import Iterable
+
+
+class SpeechError(Exception):
+    """Anything this engine refuses or fails to do. `str()` is fit to be shown to a client."""
+
+    code = "speech_error"
+    param: str | None = None
+
+
+class RequestError(SpeechError):
+    """The request cannot be served as it stands."""
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param or type(self).param
+
+
+class UnknownVoice(RequestError):
+    """No voice of the loaded model answers to this name."""
+
+    code = "unknown_voice"
+    param = "voice"
+
+    def __init__(self, name: str, choices: Iterable[str]) -> None:
+        super().__init__(f"unknown voice {name!r}; choose one of: {', '.join(choices)}")
+
+
+class UnsupportedLocale(RequestError):
+    """The loaded model does not speak this language."""
+
+    code = "unsupported_language"
+    param = "language"
+
+    def __init__(self, locale: str, choices: Iterable[str]) -> None:
+        super().__init__(f"unsupported language {locale!r}; choose one of: {', '.join(choices)}")
+
+
+class UnspeakableText(RequestError):
+    """The text is blank, or holds nothing that the voice can speak."""
+
+    code = "unspeakable_text"
+    param = "input"
+
+    def __init__(self) -> None:
+        super().__init__("the text holds nothing that can be spoken: expected at least one letter or digit of a "
+                         "script that the voice knows")  # fmt: skip
+
+
+class TextTooLong(RequestError):
+    """The text is longer than one session accepts."""
+
+    code = "text_too_long"
+    param = "input"
+
+    def __init__(self, num_chars: int, max_chars: int) -> None:
+        super().__init__(f"the text is too long: {num_chars} characters, at most {max_chars} are accepted")
+
+
+class CapacityError(SpeechError):
+    """No room now. `retry_after_s` is a hint in seconds."""
+
+    code = "at_capacity"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class EngineLoading(CapacityError):
+    """The model is not warm yet."""
+
+    code = "loading"
+
+    def __init__(self) -> None:
+        super().__init__("the model is still loading; try again in a moment")
+
+
+class SessionClosed(SpeechError):
+    """The session was cancelled, or text came after `finish()`."""
+
+    code = "session_closed"
+
+
+class EngineFailure(SpeechError):
+    """The device or the weights failed; details are in the server's log, not in this message."""
+
+    code = "engine_failure"

@@ -1,0 +1,336 @@
+"""One client's open utterance: text in, frames out.
+
+A session lives on the event loop. It hands the scheduler one segment at a time and gets results back through
+`on_result`, which the engine calls on the same loop; nothing else crosses. What the reader has not taken yet counts
+against the session's credit, so a reader that stops stops its own session and no other.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Self
+
+import msgspec
+import numpy as np
+
+from engines.adaptive import Choice, choose
+from engines.cleaning import clean
+from engines.errors import EngineFailure, SessionClosed, TextTooLong
+from engines.model import StepResult
+from engines.scheduler import Job, Scheduler
+from engines.text_queue import Cut, TextQueue
+from engines.types import AudioFormat, Cutting, Frame, Granularity, Limits, Voice, Word
+
+logger = logging.getLogger("tiding.session")
+
+
+class Host(msgspec.Struct, frozen=True):
+    """What a session needs of the engine that opened it."""
+
+    scheduler: "Scheduler[Session]"
+    format: AudioFormat
+    limits: Limits
+    is_speakable: Callable[[str], bool]
+    clock: Callable[[], float]
+    on_closed: "Callable[[Session], None]"
+
+
+class Session:
+    """Event loop only. Use it as a context manager: leaving the block cancels what is left.
+
+        async with engine.open_session(voice="aria") as session:
+            session.push("Hello there.")
+            session.finish()
+            async for frame in session:
+                ...
+
+    `voice` is the one that speaks, `has_speech` whether anything pushed so far can be spoken.
+    """
+
+    def __init__(self, host: Host, voice: Voice, *, cutting: Cutting, idle_flush_s: float | None) -> None:
+        self.voice = voice
+        self.has_speech = False
+        self._host = host
+        self._cutting: Cutting = cutting
+        self._idle_flush_s = idle_flush_s
+        self._loop = asyncio.get_running_loop()
+        self._job: Job[Session] | None = None
+        self._texts = TextQueue(host.limits.max_segment_chars, self._prepare)
+        self._left_out: dict[str, None] = {}
+        self._in_flight: Cut | None = None
+        self._choice: Choice | None = None
+        self._num_segments_begun = 0
+        self._idle: asyncio.TimerHandle | None = None
+        self._is_overdue = False
+        self._frames: deque[Frame] = deque()
+        self._reader: asyncio.Future[None] | None = None
+        self._num_received = 0
+        self._segment_offset_ms = 0.0
+        self._text_end = 0
+        self._taken_s = 0.0
+        self._taken_text_end = 0
+        self._first_taken_at_s: float | None = None
+        self._last_used_s = host.clock()
+        self._error: Exception | None = None
+        self._is_cancelled = False
+        self._is_closed = False
+
+    def attach(self, job: "Job[Session]") -> None:
+        """Called once by the engine: the scheduler's side of this session."""
+        self._job = job
+
+    # -- text in ---------------------------------------------------------------------------------------------------
+
+    def push(self, text: str, *, label: object = None) -> str:
+        """Add text as it comes; the segmenter cuts it. Returns the characters that the voice cannot speak, each once.
+
+        Raises:
+            TextTooLong: more text would wait than a session may hold.
+            SessionClosed: after `finish` or `cancel`.
+        """
+        self._check_open(len(text))
+        self._left_out.clear()
+        self._texts.push(text, self._cutting, label)
+        return self._pushed()
+
+    def push_segment(self, text: str, *, cutting: Cutting = "sentence", label: object = None) -> str:
+        """Add text that is one segment for the client, whatever is in it. Otherwise as `push`."""
+        self._check_open(len(text))
+        self._left_out.clear()
+        self._texts.push_message(text, cutting, label)
+        return self._pushed()
+
+    def flush(self) -> None:
+        """Speak what has been pushed, without waiting for the end of its sentence."""
+        self._texts.flush()
+        self._advance()
+
+    def finish(self) -> None:
+        """No more text: iteration ends when all of it has been spoken. Calling it again changes nothing."""
+        self._texts.finish()
+        self._last_used_s = self._host.clock()
+        self._stop_idle_timer()
+        self._advance()
+
+    def cancel(self) -> str:
+        """Drop what has not been spoken; the device stops within a step. Returns the text that the reader has taken."""
+        spoken = self._texts.text[: self._taken_text_end]
+        if not self._is_closed:
+            self._is_cancelled = True
+            self._frames.clear()
+            self._close()
+        return spoken
+
+    # -- frames out ------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Frame:
+        """The next frame, in order, as soon as it is made.
+
+        Raises:
+            SessionClosed: the session was cancelled.
+            EngineFailure: the device failed; frames made before are delivered first.
+        """
+        while not self._frames:
+            if self._error is not None:
+                raise self._error
+            if self._is_cancelled:
+                raise SessionClosed("the session was cancelled")
+            if self._is_spent:
+                self._close()
+                raise StopAsyncIteration
+            self._reader = self._loop.create_future()
+            await self._reader
+        return self._take(self._frames.popleft())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cancel()
+
+    @property
+    def text(self) -> str:
+        """All text pushed so far, as it was pushed: word positions and `text_end` count in it."""
+        return self._texts.text
+
+    @property
+    def buffer_ms(self) -> float:
+        """What the listener still has to hear: audio taken by the reader minus wall time since the first of it."""
+        if self._first_taken_at_s is None:
+            return 0.0
+        elapsed_s = self._host.clock() - self._first_taken_at_s
+        return max(0.0, (self._taken_s - elapsed_s) * 1000)
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since text was pushed, or audio was made or taken, or the text was finished."""
+        return self._host.clock() - self._last_used_s
+
+    # -- from the engine -------------------------------------------------------------------------------------------
+
+    def on_result(self, result: StepResult) -> None:
+        """One result of the segment in flight. Called on the session's loop."""
+        if self._is_closed or self._in_flight is None:
+            return
+        if result.error is not None:
+            self.fail(EngineFailure("the voice failed on this text; the server's log says why"))
+            return
+        self._receive(result, self._in_flight)
+        if result.is_segment_end:
+            self._in_flight = None
+            self._advance()
+
+    def fail(self, error: Exception) -> None:
+        """End with an error, after the frames that are already here. Called on the session's loop."""
+        if not self._is_closed:
+            self._error = error
+            self._close()
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _is_spent(self) -> bool:
+        return self._texts.is_spent and self._in_flight is None
+
+    def _check_open(self, num_chars: int) -> None:
+        if self._is_closed or self._texts.is_finished:
+            raise SessionClosed("no text can be added: the session has been finished or cancelled")
+        num_waiting = self._texts.num_waiting_chars + num_chars
+        if num_waiting > self._host.limits.max_waiting_chars:
+            raise TextTooLong(num_waiting, self._host.limits.max_waiting_chars)
+
+    def _pushed(self) -> str:
+        self._is_overdue = False
+        self._last_used_s = self._host.clock()
+        self._advance()
+        self._start_idle_timer()
+        return "".join(self._left_out)
+
+    def _prepare(self, text: str) -> str:
+        def spoken(char: str) -> str:
+            if not char.isalnum():
+                return char
+            if self._host.is_speakable(char):
+                self.has_speech = True
+                return char
+            self._left_out[char] = None
+            return " "
+
+        return "".join(map(spoken, clean(text)))
+
+    def _advance(self) -> None:
+        """Hand over the next segment if none is in flight, and tell the reader when nothing is left."""
+        while not self._is_closed and self._in_flight is None:
+            cut = self._next_cut()
+            if cut is None:
+                break
+            if cut.segment is None:
+                self._put(Frame(_NO_PCM, cut.number, True, (), self._text_end, cut.label))
+            else:
+                self._submit(cut)
+        if self._is_spent:
+            self._wake_reader()
+
+    def _next_cut(self) -> Cut | None:
+        granularity = self._granularity()
+        cut = self._texts.next(granularity)
+        if cut is None and self._is_overdue and self._texts.has_open_speech:
+            self._texts.flush()
+            cut = self._texts.next(granularity)
+        return cut
+
+    def _granularity(self) -> Granularity:
+        cutting = self._texts.cutting or self._cutting
+        self._choice = None
+        if cutting == "adaptive":
+            small_buffer_ms = self._host.limits.small_buffer_s * 1000
+            self._choice = choose(self.buffer_ms, self._texts.num_waiting_chars, small_buffer_ms=small_buffer_ms)
+            return self._choice.granularity
+        if cutting == "early":
+            return "sentence" if self._num_segments_begun else "clause"
+        return cutting
+
+    def _submit(self, cut: Cut) -> None:
+        assert cut.segment is not None, "only a segment can be submitted"
+        assert self._job is not None, "the engine attaches the job before the session is used"
+        if self._choice is not None:
+            logger.info(
+                "adaptive: segment %d takes a %s of %d characters (%s: %.0f ms, %d characters left waiting)",
+                cut.number, self._choice.granularity, len(cut.segment.text), self._choice.reason, self.buffer_ms,
+                self._texts.num_waiting_chars,
+            )  # fmt: skip
+        self._in_flight = cut
+        self._num_segments_begun += 1
+        self._segment_offset_ms = self._num_received * 1000 / self._host.format.sample_rate_hz
+        is_urgent = self._choice is not None and self._choice.is_urgent
+        self._host.scheduler.submit(self._job, cut.segment, is_urgent=is_urgent)
+
+    def _receive(self, result: StepResult, cut: Cut) -> None:
+        words = tuple(self._in_session_time(word) for word in result.words)
+        if words:
+            self._text_end = words[-1].char_end
+        if result.is_segment_end and cut.segment is not None:
+            self._text_end = cut.segment.end
+        self._num_received += len(result.pcm)
+        is_end = result.is_segment_end and cut.is_last_of_number
+        self._put(Frame(result.pcm, cut.number, is_end, words, self._text_end, cut.label))
+
+    def _in_session_time(self, word: Word) -> Word:
+        return msgspec.structs.replace(
+            word,
+            text=self._texts.text[word.char_start : word.char_end],
+            start_ms=word.start_ms + self._segment_offset_ms,
+            end_ms=word.end_ms + self._segment_offset_ms,
+        )
+
+    def _put(self, frame: Frame) -> None:
+        self._last_used_s = self._host.clock()
+        self._frames.append(frame)
+        self._wake_reader()
+
+    def _take(self, frame: Frame) -> Frame:
+        self._last_used_s = self._host.clock()
+        num_samples = len(frame.pcm)
+        if num_samples:
+            if self._first_taken_at_s is None:
+                self._first_taken_at_s = self._host.clock()
+            self._taken_s += num_samples / self._host.format.sample_rate_hz
+            if self._job is not None:
+                self._host.scheduler.consume(self._job, num_samples)
+        self._taken_text_end = frame.text_end
+        return frame
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _start_idle_timer(self) -> None:
+        self._stop_idle_timer()
+        if self._idle_flush_s is not None and self._texts.has_open_speech:
+            self._idle = self._loop.call_later(self._idle_flush_s, self._on_idle)
+
+    def _stop_idle_timer(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _on_idle(self) -> None:
+        self._is_overdue = True
+        self._advance()
+
+    def _close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._stop_idle_timer()
+        if self._job is not None:
+            self._host.scheduler.close_job(self._job)
+        self._host.on_closed(self)
+        self._wake_reader()
+
+
+_NO_PCM = np.zeros(0, np.float32)

@@ -1,0 +1,56 @@
+"""From what a model renders to what a listener should hear of one segment.
+
+Models put silence around a segment (a third of a second in front, half a second behind, say). It is trimmed here, in
+one place for all models, and the pause that belongs between two segments is put in its stead. Word times move with
+it.
+"""
+
+from collections import deque
+
+import msgspec
+import numpy as np
+
+from engines.audio import SilenceTrimmer, silence
+from engines.model import StepResult
+from engines.types import Pcm, Segment, Word
+
+
+class SegmentShaper:
+    """Shapes the results of one segment, in order. Device thread only."""
+
+    def __init__(self, segment: Segment, sample_rate_hz: int) -> None:
+        self._pause = silence(segment.pause_before_ms, sample_rate_hz)
+        self._trimmer = SilenceTrimmer(sample_rate_hz)
+        self._samples_per_ms = sample_rate_hz / 1000
+        self._num_out = 0
+        self._words: deque[Word] = deque()
+
+    def shape(self, result: StepResult) -> StepResult:
+        """The same result with silence trimmed, the pause in front, and the words that end in this piece of audio."""
+        self._words.extend(result.words)
+        pcm = self._trimmer.process(result.pcm)
+        if result.is_segment_end:
+            pcm = np.concatenate((pcm, self._trimmer.flush()))
+        if len(pcm) and not self._num_out:
+            pcm = np.concatenate((self._pause, pcm))
+        self._num_out += len(pcm)
+        words = self._take_words(is_last=result.is_segment_end)
+        return msgspec.structs.replace(result, pcm=pcm, words=words)
+
+    def _take_words(self, *, is_last: bool) -> tuple[Word, ...]:
+        end_ms = self._num_out / self._samples_per_ms
+        taken: list[Word] = []
+        while self._words and (is_last or self._shift(self._words[0].end_ms) <= end_ms):
+            word = self._words.popleft()
+            start_ms, word_end_ms = self._shift(word.start_ms), self._shift(word.end_ms)
+            taken.append(msgspec.structs.replace(word, start_ms=min(start_ms, end_ms), end_ms=min(word_end_ms, end_ms)))
+        return tuple(taken)
+
+    def _shift(self, model_ms: float) -> float:
+        shift = (len(self._pause) - self._trimmer.num_trimmed_lead) / self._samples_per_ms
+        return max(0.0, model_ms + shift)
+
+
+def empty_pcm() -> Pcm:
+    """(0,) float32."""
+    return np.zeros(0, np.float32)

@@ -1,0 +1,111 @@
+"""The nouns that cross between text, engine and wire. All immutable.
+
+Shapes: N samples, mono. Times are milliseconds of audio counted from the first sample that the session delivered;
+positions are character offsets into all the text that was pushed into the session.
+"""
+
+from enum import Enum
+from typing import Literal, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Pcm: TypeAlias = NDArray[np.float32]
+"""(N,) float32 samples in -1..1."""
+
+Granularity: TypeAlias = Literal["word", "clause", "sentence"]
+"""The smallest piece of text worth a segment of its own."""
+
+Cutting: TypeAlias = Granularity | Literal["early", "adaptive"]
+"""How text becomes segments: always alike; a clause first and sentences after; or by the listener's buffer."""
+
+
+class Boundary(Enum):
+    """What stands at the end of a segment: how long a speaker would rest there."""
+
+    NONE = "none"  # cut for length or on demand, in the middle of a phrase
+    CLAUSE = "clause"
+    SENTENCE = "sentence"
+    PARAGRAPH = "paragraph"
+
+
+class AudioFormat(msgspec.Struct, frozen=True):
+    """What a model makes: float32 mono at `sample_rate_hz`, in steps of at most `frame_samples`."""
+
+    sample_rate_hz: int
+    frame_samples: int
+
+    def num_samples(self, duration_s: float) -> int:
+        return round(duration_s * self.sample_rate_hz)
+
+
+class Voice(msgspec.Struct, frozen=True):
+    """A speaker identity of the loaded model. `locale` is a BCP 47 tag; `gender` is "female", "male" or "".
+
+    `aliases` are names of other systems' voices that this one answers to.
+    """
+
+    name: str
+    locale: str
+    gender: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A piece of an utterance that is synthesised as one unit, at `start` in the session's text.
+
+    `boundary` is how it ends; `pause_before_ms` is the silence put in front of it.
+    """
+
+    text: str
+    start: int
+    boundary: Boundary = Boundary.SENTENCE
+    pause_before_ms: float = 0.0
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+class Word(msgspec.Struct, frozen=True):
+    """One word as the client wrote it: when it sounds, and where it stands in the pushed text."""
+
+    text: str
+    start_ms: float
+    end_ms: float
+    char_start: int
+    char_end: int
+
+
+class Params(msgspec.Struct, frozen=True):
+    """What one session asks of the model. The same text, voice and seed give the same audio."""
+
+    seed: int = 0
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One step's worth of a session's audio.
+
+    `segment` counts from 1. `words` ended within this frame. `text_end` is the character position up to which the
+    audio delivered so far, this frame included, has spoken. `label` is what the text was pushed with.
+    """
+
+    pcm: Pcm
+    segment: int
+    is_segment_end: bool = False
+    words: tuple[Word, ...] = ()
+    text_end: int = 0
+    label: object = None
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What the engine grants a session, and how it paces itself. Times in seconds of audio unless said otherwise."""
+
+    max_sessions: int = 256
+    max_waiting_chars: int = 20_000
+    max_segment_chars: int = 200
+    max_queued_s: float = 1.0
+    small_buffer_s: float = 1.0
+    idle_flush_s: float = 0.3  # wall time
+    send_rate: float = 4.0  # of a socket, in times real time; 0: as fast as it takes it
