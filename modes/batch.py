@@ -1,0 +1,69 @@
+"""Batch: a text in, its whole audio out, in the shape of OpenAI's speech endpoint."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from litestar import Response, post
+from litestar.types import ControllerRouterHandler
+from msgspec import Meta
+
+from engines.encoders import PcmEncoding
+from engines.engine import Engine
+from engines.errors import RequestError, UnspeakableText
+from engines.voices import DEFAULT_VOICE
+from modes.http_audio import Seed, VoiceRef, encode, output, voice_name
+
+SPEECH_RATE_HZ: Final = 24_000
+"""OpenAI's clients assume it and have no way to ask. Source: OpenAI, text-to-speech guide, format `pcm`."""
+
+
+class SpeechRequest(msgspec.Struct, frozen=True):
+    """What to say, and how. `model` may be any name: the loaded model speaks."""
+
+    input: str
+    voice: str | VoiceRef = DEFAULT_VOICE
+    language: str = "en"
+    model: str = ""
+    response_format: str = "wav"
+    speed: Annotated[float, Meta(ge=0.25, le=4.0)] = 1.0
+    stream_format: Literal["audio", "sse"] = "audio"
+    sample_rate: int = SPEECH_RATE_HZ
+    encoding: PcmEncoding = "pcm_s16le"
+    seed: Seed = 0
+
+
+def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
+    """`POST /v1/audio/speech`."""
+
+    @post("/v1/audio/speech", status_code=200, summary="Speak a text, whole", media_type="audio/wav")
+    async def speech(data: SpeechRequest) -> Response[bytes]:
+        _refuse_unserved(data)
+        wanted = output(data.response_format, data.sample_rate, data.encoding)
+        encoder = wanted.encoder(engine.format.sample_rate_hz)
+        audio = bytearray()
+        async with engine.open_session(
+            voice=voice_name(data.voice),
+            language=data.language,
+            seed=data.seed,
+            cutting="sentence",
+            is_paced=False,
+        ) as session:
+            session.push(data.input)
+            session.finish()
+            if not session.has_speech:
+                raise UnspeakableText
+            async for frame in session:
+                audio += encode(frame, encoder)
+        headers = wanted.headers | {"X-Duration-Ms": str(round(encoder.duration_ms(len(audio))))}
+        header: dict[str, Any] = {"media_type": wanted.media_type, "headers": headers}
+        return Response(wanted.header(len(audio)) + bytes(audio), **header)
+
+    return [speech]
+
+
+def _refuse_unserved(data: SpeechRequest) -> None:
+    if data.speed != 1.0:
+        raise RequestError("speed other than 1.0 is not served yet", param="speed")
+    if data.stream_format != "audio":
+        raise RequestError("stream_format 'sse' is not served yet; choose 'audio'", param="stream_format")

@@ -1,0 +1,123 @@
+"""What the three HTTP modes share: the fields of a request, the headers of an answer, and a session's frames as
+chunks.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+from litestar.response import Stream
+from msgspec import Meta
+
+from engines.encoders import PcmEncoder, PcmEncoding, wav_header
+from engines.errors import RequestError, SessionClosed
+from engines.session import Session
+from engines.types import Frame
+
+WIRE_FRAME_S: Final = 1024 / 22_050
+"""What clients count chunks in: 46.44 ms of audio, whichever model is loaded. Source: Magpie's codec."""
+
+FORMATS: Final = ("pcm", "wav")
+
+Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+NumFrames: TypeAlias = Annotated[int, Meta(ge=1, le=4096)]
+
+
+class VoiceRef(msgspec.Struct, frozen=True):
+    """A voice as OpenAI's newer clients name it."""
+
+    id: str
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """Chunk sizes in wire frames: of the first chunk of a segment's stream, and of those after it."""
+
+    first: int
+    later: int
+
+
+class Output(msgspec.Struct, frozen=True):
+    """The audio that a request asked for."""
+
+    sample_rate: int
+    encoding: PcmEncoding
+    is_wav: bool
+
+    @property
+    def media_type(self) -> str:
+        return "audio/wav" if self.is_wav else "audio/pcm"
+
+    def encoder(self, source_hz: int) -> PcmEncoder:
+        return PcmEncoder(source_hz, self.sample_rate, self.encoding)
+
+    def header(self, num_data_bytes: int | None) -> bytes:
+        """What stands in front of the samples; None for a stream whose length is not known."""
+        return wav_header(self.sample_rate, num_data_bytes, self.encoding) if self.is_wav else b""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"X-Sample-Rate": str(self.sample_rate), "X-Channels": "1", "X-Encoding": self.encoding}
+
+
+def voice_name(voice: str | VoiceRef) -> str:
+    return voice if isinstance(voice, str) else voice.id
+
+
+def output(response_format: str, sample_rate: int, encoding: PcmEncoding) -> Output:
+    """The audio asked for.
+
+    Raises:
+        RequestError: a format, rate or encoding that is not offered; the choices are listed.
+    """
+    if response_format not in FORMATS:
+        choices = ", ".join(FORMATS)
+        message = f"unsupported response_format {response_format!r}; choose one of: {choices}"
+        raise RequestError(message, param="response_format")
+    PcmEncoder(sample_rate, sample_rate, encoding)  # refuses what it cannot write
+    return Output(sample_rate, encoding, response_format == "wav")
+
+
+async def chunks(session: Session, encoder: PcmEncoder, sizes: Sizes) -> AsyncGenerator[bytes]:
+    """The session's audio in chunks, each as soon as it is full; what a segment leaves over is not held back for the
+    next.
+
+    Closing the generator cancels the session.
+    """
+    async with session:
+        waiting = bytearray()
+        size = _num_bytes(sizes.first, encoder)
+        with suppress(SessionClosed):  # cancelled by another request: this one ends where it is
+            async for frame in session:
+                waiting += encode(frame, encoder)
+                while len(waiting) >= size:
+                    yield bytes(waiting[:size])
+                    del waiting[:size]
+                    size = _num_bytes(sizes.later, encoder)
+                if frame.is_segment_end and waiting:
+                    yield bytes(waiting)
+                    waiting.clear()
+
+
+def encode(frame: Frame, encoder: PcmEncoder) -> bytes:
+    """A frame's bytes, with the resampler's tail where a segment ends."""
+    return encoder.encode(frame.pcm) + (encoder.end_segment() if frame.is_segment_end else b"")
+
+
+async def streamed(audio: AsyncGenerator[bytes], wanted: Output) -> Stream:
+    """A response whose headers are sent when its first chunk is there: what goes wrong before is an error, not a broken
+    stream."""
+    first = await anext(audio, b"")
+    return Stream(_from_first(wanted.header(None) + first, audio), media_type=wanted.media_type, headers=wanted.headers)
+
+
+async def _from_first(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for chunk in rest:
+            yield chunk
+
+
+def _num_bytes(num_frames: int, encoder: PcmEncoder) -> int:
+    num_samples = round(num_frames * WIRE_FRAME_S * encoder.bytes_per_second / encoder.bytes_per_sample)
+    return num_samples * encoder.bytes_per_sample

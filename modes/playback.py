@@ -1,0 +1,75 @@
+"""Two clocks of a stream that is sent to a listener: when more may be sent, and what has been heard.
+
+Both are pure: the time now comes in as an argument, in seconds.
+"""
+
+import bisect
+from typing import Final
+
+from engines.types import Frame
+
+BURST_BYTES: Final = 4096
+"""The most that is sent at once, and the longest message."""
+
+LONGEST_WAIT_S: Final = 0.1
+"""While there is audio to send, a listener does not wait longer than this for the next message."""
+
+
+class Pace:
+    """A token bucket of bytes: `BURST_BYTES` at once, then `send_rate` times real time. A rate of 0 does not wait."""
+
+    def __init__(self, bytes_per_second: float, bytes_per_sample: int, send_rate: float) -> None:
+        self._bytes_per_second = bytes_per_second * send_rate
+        self._tokens = float(BURST_BYTES)
+        self._filled_at_s: float | None = None
+        longest = BURST_BYTES if send_rate == 0 else min(BURST_BYTES, self._bytes_per_second * LONGEST_WAIT_S)
+        self.message_bytes = max(1, int(longest) // bytes_per_sample) * bytes_per_sample
+
+    def take(self, num_bytes: int, now_s: float) -> float:
+        """Take so many bytes out, and wait the seconds that this returns before sending them."""
+        if self._bytes_per_second == 0:
+            return 0.0
+        if self._filled_at_s is not None:
+            gained = (now_s - self._filled_at_s) * self._bytes_per_second
+            self._tokens = min(float(BURST_BYTES), self._tokens + gained)
+        self._filled_at_s = now_s
+        self._tokens -= num_bytes
+        return max(0.0, -self._tokens / self._bytes_per_second)
+
+
+class PlayClock:
+    """What a listener has heard who plays everything as soon as it comes, and rests when nothing is there."""
+
+    def __init__(self) -> None:
+        self.sent_ms = 0.0
+        self._ends_at_s = 0.0
+        self._end_ms: list[float] = []
+        self._text_end: list[int] = []
+
+    def sent(self, duration_ms: float, now_s: float) -> None:
+        """So much audio has just been sent."""
+        self._ends_at_s = max(self._ends_at_s, now_s) + duration_ms / 1000
+        self.sent_ms += duration_ms
+
+    def spoke(self, frame: Frame, made_ms: float) -> None:
+        """Note what a frame says; with it `made_ms` of the stream are made."""
+        for word in frame.words:
+            self._note(word.end_ms, word.char_end)
+        self._note(made_ms, frame.text_end)
+
+    def heard_ms(self, now_s: float) -> float:
+        """Milliseconds of the stream that have been played."""
+        return self.sent_ms - max(0.0, (self._ends_at_s - now_s) * 1000)
+
+    def is_playing(self, now_s: float) -> bool:
+        return now_s < self._ends_at_s
+
+    def text_end(self, heard_ms: float) -> int:
+        """Where in the stream's text a listener is who has heard so much: behind the last word that is complete."""
+        index = bisect.bisect_right(self._end_ms, heard_ms + 0.5)
+        return self._text_end[index - 1] if index else 0
+
+    def _note(self, end_ms: float, text_end: int) -> None:
+        if not self._end_ms or end_ms >= self._end_ms[-1]:
+            self._end_ms.append(end_ms)
+            self._text_end.append(max(text_end, self._text_end[-1] if self._text_end else 0))
