@@ -1,0 +1,117 @@
+"""What this server is and what it can say: read-only routes that any client may ask before it speaks."""
+
+from collections.abc import Sequence
+
+import msgspec
+from litestar import Response, get
+from litestar.types import ControllerRouterHandler
+
+from app.errors import refusals
+from engines.encoders import DEFAULT_RATE_HZ
+from engines.engine import Engine
+
+SERVED_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+"""Names that clients of OpenAI's API ask for; every one of them means the loaded model."""
+
+
+class Health(msgspec.Struct, frozen=True):
+    """`status` is "healthy" or "loading" (or "failed", shortly before the process ends)."""
+
+    status: str
+    model_loaded: bool
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """Whether a new stream would be accepted, and if not, why."""
+
+    is_ready: bool = msgspec.field(name="ready")
+    reason: str | None = None
+
+
+class Config(msgspec.Struct, frozen=True):
+    """The default audio format, and what the loaded model offers."""
+
+    sample_rate: int
+    channels: int
+    encoding: str
+    voices: list[str]
+    languages: list[str]
+    model: str
+    modes: list[str]
+
+
+class VoiceEntry(msgspec.Struct, frozen=True):
+    """A voice, and the other names that it answers to."""
+
+    id: str
+    name: str
+    language: str
+    gender: str
+    aliases: list[str]
+
+
+class VoiceList(msgspec.Struct, frozen=True):
+    voices: list[VoiceEntry]
+    data: list[VoiceEntry]
+    object: str = "list"
+
+
+class ModelEntry(msgspec.Struct, frozen=True):
+    """A model in OpenAI's shape. `created` is 0: the model has no date of its own."""
+
+    id: str
+    object: str = "model"
+    created: int = 0
+    owned_by: str = "tiding"
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    data: list[ModelEntry]
+    object: str = "list"
+
+
+def describe(engine: Engine, mode_names: Sequence[str]) -> list[ControllerRouterHandler]:
+    """The routes. They read the engine when they are asked, not before."""
+
+    @get("/health", summary="The process is alive")
+    async def health() -> Health:
+        names = {"ready": "healthy", "failed": "failed", "closed": "failed"}
+        return Health(names.get(engine.state, "loading"), engine.state == "ready")
+
+    @get("/ready", summary="A new stream would be accepted", responses=refusals(503))
+    async def ready() -> Response[Ready]:
+        reason = _why_not_ready(engine)
+        headers = {"Retry-After": "1"} if reason else {}
+        return Response(Ready(reason is None, reason), status_code=503 if reason else 200, headers=headers)
+
+    @get("/v1/audio/config", summary="Format, voices, languages", responses=refusals(503, 500))
+    async def config() -> Config:
+        return Config(
+            sample_rate=DEFAULT_RATE_HZ,
+            channels=1,
+            encoding="pcm_s16le",
+            voices=[voice.name for voice in engine.voices],
+            languages=list(engine.languages),
+            model=engine.model_name,
+            modes=list(mode_names),
+        )
+
+    @get("/v1/audio/voices", summary="Voices and their aliases", responses=refusals(503, 500))
+    async def voices() -> VoiceList:
+        entries = [
+            VoiceEntry(voice.name, voice.name, voice.locale, voice.gender, list(voice.aliases))
+            for voice in engine.voices
+        ]
+        return VoiceList(voices=entries, data=entries)
+
+    @get("/v1/models", summary="Models, in OpenAI's shape", responses=refusals(503, 500))
+    async def models() -> ModelList:
+        return ModelList([ModelEntry(name) for name in (engine.model_name, *SERVED_MODELS)])
+
+    return [health, ready, config, voices, models]
+
+
+def _why_not_ready(engine: Engine) -> str | None:
+    if engine.state != "ready":
+        return "loading" if engine.state in ("new", "loading") else "stalled"
+    return "full" if engine.num_sessions >= engine.limits.max_sessions else None

@@ -1,0 +1,68 @@
+"""A client that goes away ends the work it asked for.
+
+ASGI tells of a disconnect only to whoever calls `receive` at the time, and a handler that waits for the engine does
+not. This middleware listens in its stead and cancels the handler, so that a mode needs no code for it: its
+`async with session` does the rest.
+"""
+
+import asyncio
+
+from litestar.types import ASGIApp, HTTPDisconnectEvent, Receive, Scope, Send
+from litestar.types.asgi_types import ReceiveMessage
+
+_BODILESS = ("GET", "HEAD")
+
+
+def cancel_on_disconnect(app: ASGIApp) -> ASGIApp:
+    """`app`, whose HTTP handlers are cancelled when their client disconnects."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        watch = _Watch(receive)
+        if scope["method"] in _BODILESS:
+            watch.start()
+        try:
+            await app(scope, watch.receive, send)
+        except asyncio.CancelledError:
+            if not watch.has_disconnected:
+                raise
+        finally:
+            watch.stop()
+
+    return wrapped
+
+
+class _Watch:
+    """Stands between the server's `receive` and the app's. Event loop only."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.has_disconnected = False
+        self._receive = receive
+        self._handler = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def receive(self) -> ReceiveMessage:
+        """The body as it comes; behind its end, nothing until the client disconnects."""
+        if self._watcher is None:
+            message = await self._receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                self.start()
+            return message
+        await asyncio.shield(self._watcher)
+        return HTTPDisconnectEvent(type="http.disconnect")
+
+    def start(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+
+    def stop(self) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.has_disconnected = True
+        if self._handler is not None:
+            self._handler.cancel()

@@ -1,0 +1,154 @@
+"""What a client sees when something goes wrong: the only table from engine errors to HTTP statuses.
+
+The body has two shapes in one: `detail` for the original clients, `error` for OpenAI's.
+"""
+
+import logging
+import math
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.exceptions import ClientException, HTTPException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.routes import HTTPRoute
+
+from engines.errors import (
+    CapacityError,
+    EngineFailure,
+    RequestError,
+    SessionClosed,
+    SpeechError,
+    TextTooLong,
+)
+
+STATUS: Final[dict[type[SpeechError], int]] = {
+    TextTooLong: 413,
+    RequestError: 400,
+    CapacityError: 503,
+    SessionClosed: 409,
+    EngineFailure: 500,
+    SpeechError: 500,
+}
+"""The nearest ancestor in this table decides."""
+
+_CODES: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 409: "wrong_state",
+                 413: "too_large", 422: "invalid_field"}  # fmt: skip
+
+logger = logging.getLogger("tiding.app")
+
+
+class ErrorDetail(msgspec.Struct, frozen=True):
+    """OpenAI's error object. `param` is the field at fault, `code` is stable."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What every refusal carries, whatever its path."""
+
+    detail: str
+    error: ErrorDetail
+
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def speech_error(_: AnyRequest, error: SpeechError) -> Response[ErrorBody]:
+    """An engine's error as a response."""
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    retry_after_s = error.retry_after_s if isinstance(error, CapacityError) else None
+    return _response(status, str(error), error.code, getattr(error, "param", None), retry_after_s)
+
+
+def http_error(_: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
+    """A refusal by the framework or by a mode. What cannot be decoded or has the wrong type is 422."""
+    is_undecodable = type(error) in (ClientException, ValidationException) and error.status_code == 400
+    status = 422 if is_undecodable else error.status_code
+    problems = _problems(error)
+    param = next((problem.field for problem in problems), None)
+    response = _response(status, _describe(error, problems), _CODES.get(status, "error"), param, None)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def unexpected_error(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
+    """A bug of ours: logged with its traceback, of which the client sees nothing."""
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _response(500, "internal server error", "internal_error", None, None)
+
+
+def refusals(*statuses: int) -> dict[int, ResponseSpec]:
+    """These statuses for a route's OpenAPI description, all with the one error body."""
+    return {
+        status: ResponseSpec(ErrorBody, generate_examples=False, description=_MEANING[status]) for status in statuses
+    }
+
+
+def document_refusals(app: Litestar, paths: Iterable[str]) -> None:
+    """Put what any mode's route may answer into the OpenAPI description: a mode lists only what is its own."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute) and route.path_format in paths:
+            statuses = (400, 404, 409, 413, 422, 500, 503) if route.path_parameters else (400, 413, 422, 500, 503)
+            for handler in route.route_handlers:
+                handler.responses = refusals(*statuses) | dict(handler.responses or {})
+
+
+_MISSING_FIELD: Final = re.compile(r"required field `(.+?)`")
+
+_MEANING: Final = {
+    400: "Unknown voice or language, or nothing that can be spoken",
+    404: "No such stream",
+    409: "The stream is in another state",
+    413: "The text is too long",
+    422: "A field is missing or has the wrong type, or the JSON is malformed",
+    500: "The engine has failed",
+    503: "Loading, or full: try again after Retry-After seconds",
+}
+
+
+def _response(
+    status: int, message: str, code: str, param: str | None, retry_after_s: float | None
+) -> Response[ErrorBody]:
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    headers = {} if retry_after_s is None else {"Retry-After": str(math.ceil(retry_after_s))}
+    body = ErrorBody(message, ErrorDetail(message, kind, param, code))
+    return Response(body, status_code=status, headers=headers, media_type="application/json")
+
+
+class _Problem(msgspec.Struct):
+    """One of Litestar's validation messages: `key` is a field, or the name of a handler's argument."""
+
+    message: str = "not understood"
+    key: str | None = None
+
+    @property
+    def field(self) -> str | None:
+        missing = _MISSING_FIELD.search(self.message)
+        return missing.group(1) if missing else (None if self.key == "data" else self.key)
+
+
+def _problems(error: HTTPException) -> list[_Problem]:
+    try:
+        return msgspec.convert(error.extra, list[_Problem])
+    except msgspec.ValidationError:
+        return []
+
+
+def _describe(error: HTTPException, problems: list[_Problem]) -> str:
+    if any(problem.key == problem.message.strip("'") == "data" for problem in problems):
+        return "a JSON body is required"
+    described = [f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in problems]
+    return "; ".join(described) or error.detail
+
+
+EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Any]] = {
+    SpeechError: speech_error,
+    HTTPException: http_error,
+    Exception: unexpected_error,
+}
