@@ -9,6 +9,7 @@ from typing import Final, Literal
 import msgspec
 from litestar import delete, get, post
 from litestar.exceptions import ClientException, NotFoundException
+from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
@@ -152,7 +153,7 @@ def mode(
     streams = Streams(remembered_s)
 
     @post("/v1/tts/stream", status_code=200, summary="Open a stream")
-    async def open_stream(data: OpenRequest | None = None) -> Opened:
+    async def open_stream(data: JSONBody[OpenRequest | None] = None) -> Opened:
         request = data or OpenRequest()
         wanted = output(request.response_format, request.sample_rate, request.encoding)
         session = engine.open_session(
@@ -166,26 +167,26 @@ def mode(
         return Opened(stream_id, f"/v1/tts/stream/{stream_id}/audio")
 
     @post("/v1/tts/stream/{stream_id:str}/append", status_code=202, summary="Add text")
-    async def append(stream_id: str, data: AppendRequest) -> Status:
+    async def append(stream_id: FromPath[str], data: JSONBody[AppendRequest]) -> Status:
         stream = streams.get(stream_id)
         _expect(stream.state == "open", stream)
         stream.session.push(data.text)
         return Status("accepted")
 
     @post("/v1/tts/stream/{stream_id:str}/close", status_code=200, summary="No more text")
-    async def close(stream_id: str) -> Status:
+    async def close(stream_id: FromPath[str]) -> Status:
         stream = streams.get(stream_id)
         _expect(stream.state != "cancelled", stream)
         stream.close()
         return Status("closed")
 
     @delete("/v1/tts/stream/{stream_id:str}", status_code=200, summary="Drop what is not spoken")
-    async def cancel(stream_id: str) -> Status:
+    async def cancel(stream_id: FromPath[str]) -> Status:
         streams.get(stream_id).end("cancelled")
         return Status("cancelled")
 
     @get("/v1/tts/stream/{stream_id:str}/audio", summary="Listen", media_type="audio/pcm")
-    async def audio(stream_id: str) -> Stream:
+    async def audio(stream_id: FromPath[str]) -> Stream:
         stream = streams.get(stream_id)
         _expect(stream.state in ("open", "closed"), stream)
         if stream.has_reader:

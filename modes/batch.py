@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import Response, post
+from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta
 
@@ -37,7 +38,7 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
     """`POST /v1/audio/speech`."""
 
     @post("/v1/audio/speech", status_code=200, summary="Speak a text, whole", media_type="audio/wav")
-    async def speech(data: SpeechRequest) -> Response[bytes]:
+    async def speech(data: JSONBody[SpeechRequest]) -> Response[bytes]:
         _refuse_unserved(data)
         wanted = output(data.response_format, data.sample_rate, data.encoding)
         encoder = wanted.encoder(engine.format.sample_rate_hz)
@@ -62,7 +63,7 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
     return [speech]
 
 
-def _refuse_unserved(data: SpeechRequest) -> None:
+def _refuse_unserved(data: JSONBody[SpeechRequest]) -> None:
     if data.speed != 1.0:
         raise RequestError("speed other than 1.0 is not served yet", param="speed")
     if data.stream_format != "audio":

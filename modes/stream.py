@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 from litestar import post
+from litestar.params import JSONBody
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
@@ -39,7 +40,7 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
         summary="Speak a text, as it is made",
         media_type="audio/pcm",
     )
-    async def stream(data: StreamRequest) -> Stream:
+    async def stream(data: JSONBody[StreamRequest]) -> Stream:
         wanted = output(data.response_format, data.sample_rate, data.encoding)
         encoder = wanted.encoder(engine.format.sample_rate_hz)
         session = engine.open_session(voice=voice_name(data.voice), language=data.language, seed=data.seed)
