@@ -155,16 +155,10 @@ class Engine:
         self._check_language(loaded.model, language)
         if len(self._sessions) >= self.limits.max_sessions:
             raise CapacityError(f"all {self.limits.max_sessions} sessions are in use")
-        session = Session(loaded.host, speaker, cutting=cutting, idle_flush_s=idle_flush_s)
-        session.attach(loaded.scheduler.open_job(session, speaker, Params(seed=seed), is_paced=is_paced))
+        params = Params(seed=seed)
+        session = Session(loaded.host, speaker, params, cutting=cutting, is_paced=is_paced, idle_flush_s=idle_flush_s)
         self._sessions.add(session)
         return session
-
-    def check(self, *, voice: str = DEFAULT_VOICE, language: str = "en") -> Voice:
-        """The voice that would speak, without opening a session. Raises as `open_session` does."""
-        loaded = self._require()
-        self._check_language(loaded.model, language)
-        return loaded.voices.resolve(voice)
 
     def _require(self) -> _Loaded:
         if self._loaded is not None and self._state == "ready":

@@ -7,7 +7,6 @@ against the session's credit, so a reader that stops stops its own session and n
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Self
 
@@ -17,10 +16,11 @@ import numpy as np
 from engines.adaptive import Choice, choose
 from engines.cleaning import clean
 from engines.errors import EngineFailure, SessionClosed, TextTooLong
+from engines.frame_queue import FrameQueue
 from engines.model import StepResult
 from engines.scheduler import Job, Scheduler
 from engines.text_queue import Cut, TextQueue
-from engines.types import AudioFormat, Cutting, Frame, Granularity, Limits, Voice, Word
+from engines.types import AudioFormat, Cutting, Frame, Granularity, Limits, Params, Voice, Word
 
 logger = logging.getLogger("tiding.session")
 
@@ -48,14 +48,23 @@ class Session:
     `voice` is the one that speaks, `has_speech` whether anything pushed so far can be spoken.
     """
 
-    def __init__(self, host: Host, voice: Voice, *, cutting: Cutting, idle_flush_s: float | None) -> None:
+    def __init__(
+        self,
+        host: Host,
+        voice: Voice,
+        params: Params,
+        *,
+        cutting: Cutting,
+        is_paced: bool,
+        idle_flush_s: float | None,
+    ) -> None:
         self.voice = voice
         self.has_speech = False
         self._host = host
         self._cutting: Cutting = cutting
         self._idle_flush_s = idle_flush_s
         self._loop = asyncio.get_running_loop()
-        self._job: Job[Session] | None = None
+        self._job: Job[Session] = host.scheduler.open_job(self, voice, params, is_paced=is_paced)
         self._texts = TextQueue(host.limits.max_segment_chars, self._prepare)
         self._left_out: dict[str, None] = {}
         self._in_flight: Cut | None = None
@@ -63,22 +72,14 @@ class Session:
         self._num_segments_begun = 0
         self._idle: asyncio.TimerHandle | None = None
         self._is_overdue = False
-        self._frames: deque[Frame] = deque()
-        self._reader: asyncio.Future[None] | None = None
+        self._frames = FrameQueue(host.format.sample_rate_hz, host.clock, self._on_taken)
         self._num_received = 0
         self._segment_offset_ms = 0.0
         self._text_end = 0
-        self._taken_s = 0.0
-        self._taken_text_end = 0
-        self._first_taken_at_s: float | None = None
         self._last_used_s = host.clock()
         self._error: Exception | None = None
         self._is_cancelled = False
         self._is_closed = False
-
-    def attach(self, job: "Job[Session]") -> None:
-        """Called once by the engine: the scheduler's side of this session."""
-        self._job = job
 
     # -- text in ---------------------------------------------------------------------------------------------------
 
@@ -115,7 +116,7 @@ class Session:
 
     def cancel(self) -> str:
         """Drop what has not been spoken; the device stops within a step. Returns the text that the reader has taken."""
-        spoken = self._texts.text[: self._taken_text_end]
+        spoken = self._texts.text[: self._frames.text_end]
         if not self._is_closed:
             self._is_cancelled = True
             self._frames.clear()
@@ -142,9 +143,8 @@ class Session:
             if self._is_spent:
                 self._close()
                 raise StopAsyncIteration
-            self._reader = self._loop.create_future()
-            await self._reader
-        return self._take(self._frames.popleft())
+            await self._frames.wait()
+        return self._frames.take()
 
     async def __aenter__(self) -> Self:
         return self
@@ -160,10 +160,7 @@ class Session:
     @property
     def buffer_ms(self) -> float:
         """What the listener still has to hear: audio taken by the reader minus wall time since the first of it."""
-        if self._first_taken_at_s is None:
-            return 0.0
-        elapsed_s = self._host.clock() - self._first_taken_at_s
-        return max(0.0, (self._taken_s - elapsed_s) * 1000)
+        return self._frames.buffer_ms
 
     @property
     def idle_s(self) -> float:
@@ -233,7 +230,7 @@ class Session:
             else:
                 self._submit(cut)
         if self._is_spent:
-            self._wake_reader()
+            self._frames.wake()
 
     def _next_cut(self) -> Cut | None:
         granularity = self._granularity()
@@ -256,7 +253,6 @@ class Session:
 
     def _submit(self, cut: Cut) -> None:
         assert cut.segment is not None, "only a segment can be submitted"
-        assert self._job is not None, "the engine attaches the job before the session is used"
         if self._choice is not None:
             logger.info(
                 "adaptive: segment %d takes a %s of %d characters (%s: %.0f ms, %d characters left waiting)",
@@ -289,24 +285,11 @@ class Session:
 
     def _put(self, frame: Frame) -> None:
         self._last_used_s = self._host.clock()
-        self._frames.append(frame)
-        self._wake_reader()
+        self._frames.put(frame)
 
-    def _take(self, frame: Frame) -> Frame:
+    def _on_taken(self, num_samples: int) -> None:
         self._last_used_s = self._host.clock()
-        num_samples = len(frame.pcm)
-        if num_samples:
-            if self._first_taken_at_s is None:
-                self._first_taken_at_s = self._host.clock()
-            self._taken_s += num_samples / self._host.format.sample_rate_hz
-            if self._job is not None:
-                self._host.scheduler.consume(self._job, num_samples)
-        self._taken_text_end = frame.text_end
-        return frame
-
-    def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        self._host.scheduler.consume(self._job, num_samples)
 
     def _start_idle_timer(self) -> None:
         self._stop_idle_timer()
@@ -319,6 +302,10 @@ class Session:
             self._idle = None
 
     def _on_idle(self) -> None:
+        spare_s = self.buffer_ms / 1000 - self._host.limits.small_buffer_s
+        if self._texts.cutting == "adaptive" and spare_s > 0:  # enough is buffered to wait for the whole sentence
+            self._idle = self._loop.call_later(spare_s, self._on_idle)
+            return
         self._is_overdue = True
         self._advance()
 
@@ -327,10 +314,9 @@ class Session:
             return
         self._is_closed = True
         self._stop_idle_timer()
-        if self._job is not None:
-            self._host.scheduler.close_job(self._job)
+        self._host.scheduler.close_job(self._job)
         self._host.on_closed(self)
-        self._wake_reader()
+        self._frames.wake()
 
 
 _NO_PCM = np.zeros(0, np.float32)
