@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,9 @@ from engines.types import AudioFormat, Cutting, Limits, Params, Voice
 from engines.voices import DEFAULT_VOICE, VoiceBook
 
 State: TypeAlias = Literal["new", "loading", "ready", "failed", "closed"]
+
+CLOSE_TIMEOUT_S: Final = 10.0
+"""A model that does not come back from a step must not keep the process from ending."""
 
 logger = logging.getLogger("tiding.engine")
 
@@ -83,10 +86,14 @@ class Engine:
             session.cancel()
         if self._state in ("new", "closed"):
             return
-        await asyncio.to_thread(self._settled.wait)
+        await asyncio.to_thread(self._settled.wait, CLOSE_TIMEOUT_S)
         if self._loaded is not None:
             self._loaded.scheduler.close()
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, CLOSE_TIMEOUT_S)
+        if self._thread.is_alive():
+            logger.error(
+                "the device thread is still in the model after %g s; it ends with the process", CLOSE_TIMEOUT_S
+            )
         self._state = "closed"
 
     @property
@@ -260,4 +267,8 @@ def _has_news(result: StepResult) -> bool:
 
 def _hand_out(batch: list[tuple[Session, StepResult]]) -> None:
     for session, result in batch:
-        session.on_result(result)
+        try:
+            session.on_result(result)
+        except Exception as error:  # a bug in one session's path must not cost the others their audio
+            logger.exception("a session broke on a result")
+            session.fail(error)
