@@ -43,6 +43,10 @@ types: setup-test
 # Everything a change must pass: lint, types, test
 check: lint types test
 
+# Measure how soon speech is heard, against the bare voice: 1 to 16 clients (--clients 1 8, --rounds N, --json FILE)
+bench *args: setup-test
+    @{{quote(python)}} -m tests.bench.first_audio "$@"
+
 # Build the container image `tiding` with podman or docker
 image:
     #!/usr/bin/env bash

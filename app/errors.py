@@ -94,9 +94,10 @@ def document_refusals(app: Litestar, paths: Iterable[str]) -> None:
     """Put what any mode's route may answer into the OpenAPI description: a mode lists only what is its own."""
     for route in app.routes:
         if isinstance(route, HTTPRoute) and route.path_format in paths:
-            statuses = (400, 404, 409, 413, 422, 500, 503) if route.path_parameters else (400, 413, 422, 500, 503)
             for handler in route.route_handlers:
-                handler.responses = refusals(*statuses) | dict(handler.responses or {})
+                of_body = (400, 413, 422) if "POST" in handler.http_methods else ()
+                of_state = (404, 409) if route.path_parameters else ()
+                handler.responses = refusals(*of_body, *of_state, 500, 503) | dict(handler.responses or {})
 
 
 _MISSING_FIELD: Final = re.compile(r"required field `(.+?)`")

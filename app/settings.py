@@ -67,5 +67,5 @@ def _value(name: str, text: str, kind: object) -> object:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; the settings are {', '.join(known)}"
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), [other.removeprefix(PREFIX) for other in known], n=1)
+    return f"; did you mean {PREFIX}{near[0]}?" if near else f"; the settings are {', '.join(known)}"

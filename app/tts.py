@@ -11,6 +11,7 @@ from typing import Final
 from litestar import Litestar
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
 from app.describe import describe
@@ -58,7 +59,7 @@ def create_app(
         middleware=[cancel_on_disconnect],
         exception_handlers=EXCEPTION_HANDLERS,
         before_send=[_add_request_id],
-        openapi_config=OpenAPIConfig("Tiding speech server", version("tiding")),
+        openapi_config=OpenAPIConfig("Tiding speech server", version("tiding"), render_plugins=[JsonRenderPlugin()]),
         request_max_body_size=MAX_BODY_BYTES,
         state=State({"engine": engine}),
         logging_config=None,

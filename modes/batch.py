@@ -1,7 +1,7 @@
 """Batch: a text in, its whole audio out, in the shape of OpenAI's speech endpoint."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import Response, post
@@ -57,8 +57,7 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
             async for frame in session:
                 audio += encode(frame, encoder)
         headers = wanted.headers | {"X-Duration-Ms": str(round(encoder.duration_ms(len(audio))))}
-        header: dict[str, Any] = {"media_type": wanted.media_type, "headers": headers}
-        return Response(wanted.header(len(audio)) + bytes(audio), **header)
+        return Response(wanted.whole(bytes(audio)), media_type=wanted.media_type, headers=headers)
 
     return [speech]
 

@@ -55,6 +55,10 @@ class Output(msgspec.Struct, frozen=True):
         """What stands in front of the samples; None for a stream whose length is not known."""
         return wav_header(self.sample_rate, num_data_bytes, self.encoding) if self.is_wav else b""
 
+    def whole(self, data: bytes) -> bytes:
+        """All of an answer whose samples are `data`. A WAV chunk of odd length is followed by a zero byte."""
+        return self.header(len(data)) + data + (b"\0" if self.is_wav and len(data) % 2 else b"")
+
     @property
     def headers(self) -> dict[str, str]:
         return {"X-Sample-Rate": str(self.sample_rate), "X-Channels": "1", "X-Encoding": self.encoding}

@@ -115,11 +115,15 @@ class Connection:
     async def _add(self, message: Text) -> None:
         if not message.text.strip():
             return
-        stream = self._open_stream()
-        if stream is None:
-            stream = self._create(self._options, is_asked_for=False)
+        stream = self._open_stream() or self._create(self._options, is_asked_for=False)
+        try:
+            left_out = stream.push(message)
+        except SpeechError:
+            if stream not in self._streams:
+                stream.drop()
+            raise
+        if stream not in self._streams:
             self._enqueue(stream)
-        left_out = stream.push(message)
         if left_out:
             await self._send(Warn(f"characters that the voice cannot speak were left out: {left_out}", "unspeakable"))
         if is_whole_sentence(message):
