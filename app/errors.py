@@ -5,7 +5,6 @@ The body has two shapes in one: `detail` for the original clients, `error` for O
 
 import logging
 import math
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -71,7 +70,7 @@ def http_error(_: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
     is_undecodable = type(error) in (ClientException, ValidationException) and error.status_code == 400
     status = 422 if is_undecodable else error.status_code
     problems = _problems(error)
-    param = next((problem.field for problem in problems), None)
+    param = next((problem.key for problem in problems if problem.key != "data"), None)
     response = _response(status, _describe(error, problems), _CODES.get(status, "error"), param, None)
     response.headers.update(error.headers or {})
     return response
@@ -96,11 +95,9 @@ def document_refusals(app: Litestar, paths: Iterable[str]) -> None:
         if isinstance(route, HTTPRoute) and route.path_format in paths:
             for handler in route.route_handlers:
                 of_body = (400, 413, 422) if "POST" in handler.http_methods else ()
-                of_state = (404, 409) if route.path_parameters else ()
+                of_state = (400, 404, 409) if route.path_parameters else ()
                 handler.responses = refusals(*of_body, *of_state, 500, 503) | dict(handler.responses or {})
 
-
-_MISSING_FIELD: Final = re.compile(r"required field `(.+?)`")
 
 _MEANING: Final = {
     400: "Unknown voice or language, or nothing that can be spoken",
@@ -123,15 +120,10 @@ def _response(
 
 
 class _Problem(msgspec.Struct):
-    """One of Litestar's validation messages: `key` is a field, or the name of a handler's argument."""
+    """One of the complaints in `extra`: `key` is the field at fault, "data" the whole body."""
 
     message: str = "not understood"
     key: str | None = None
-
-    @property
-    def field(self) -> str | None:
-        missing = _MISSING_FIELD.search(self.message)
-        return missing.group(1) if missing else (None if self.key == "data" else self.key)
 
 
 def _problems(error: HTTPException) -> list[_Problem]:
@@ -142,9 +134,9 @@ def _problems(error: HTTPException) -> list[_Problem]:
 
 
 def _describe(error: HTTPException, problems: list[_Problem]) -> str:
-    if any(problem.key == problem.message.strip("'") == "data" for problem in problems):
+    if any(problem.key == "data" for problem in problems):
         return "a JSON body is required"
-    described = [f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in problems]
+    described = [f"{problem.key}: {problem.message}" if problem.key else problem.message for problem in problems]
     return "; ".join(described) or error.detail
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,6 +15,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
+from app.bodies import JsonRequest
 from app.describe import describe
 from app.disconnect import cancel_on_disconnect
 from app.errors import EXCEPTION_HANDLERS, document_refusals
@@ -25,6 +27,9 @@ from modes.registry import installed, mount, paths_of
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """More than the longest text takes: what is longer in characters gets a better answer than this limit gives."""
+
+LAST_WORDS_S: Final = 0.25
+"""Between the failure of the engine and the end of the process: connections send their error in it."""
 
 logger = logging.getLogger("tiding.app")
 
@@ -57,6 +62,7 @@ def create_app(
         route_handlers=[*own, *(handler for mode in modes for handler in mode.handlers)],
         lifespan=[_lifespan(engine)],
         middleware=[cancel_on_disconnect],
+        request_class=JsonRequest,
         exception_handlers=EXCEPTION_HANDLERS,
         before_send=[_add_request_id],
         openapi_config=OpenAPIConfig("Tiding speech server", version("tiding"), render_plugins=[JsonRenderPlugin()]),
@@ -89,5 +95,6 @@ async def _add_request_id(message: Message, scope: Scope) -> None:
 def _end_process(error: Exception) -> None:
     """Nothing is served without a model. Granian's main process sees its worker go and ends with status 1."""
     logger.critical("the speech server ends: %s: %s", type(error).__name__, error)
+    time.sleep(LAST_WORDS_S)
     logging.shutdown()
     os._exit(1)

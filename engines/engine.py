@@ -22,6 +22,9 @@ State: TypeAlias = Literal["new", "loading", "ready", "failed", "closed"]
 CLOSE_TIMEOUT_S: Final = 10.0
 """A model that does not come back from a step must not keep the process from ending."""
 
+TELL_TIMEOUT_S: Final = 1.0
+"""So long a failed engine waits for its sessions to be told."""
+
 logger = logging.getLogger("tiding.engine")
 
 
@@ -184,14 +187,14 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            loaded = self._open()
-            self._step_until_closed(loaded)
-            loaded.model.close()
+            self._step_until_closed(self._open())
         except Exception as error:
             logger.exception("the device thread has failed")
             self._fail(error)
         finally:
             self._settled.set()
+            if self._loaded is not None:
+                self._loaded.model.close()
 
     def _open(self) -> _Loaded:
         started_s = self._clock()
@@ -245,13 +248,16 @@ class Engine:
 
     def _fail(self, error: Exception) -> None:
         self._state = "failed"
-        self._call_on_loop(self._fail_sessions)
+        told = threading.Event()
+        self._call_on_loop(self._fail_sessions, told)
+        told.wait(TELL_TIMEOUT_S)
         if self._on_failure is not None:
             self._on_failure(error)
 
-    def _fail_sessions(self) -> None:
+    def _fail_sessions(self, told: threading.Event) -> None:
         for session in tuple(self._sessions):
             session.fail(EngineFailure("the engine has failed; the server's log says why"))
+        told.set()
 
     def _call_on_loop(self, call: Callable[..., None], *args: object) -> None:
         assert self._loop is not None, "the thread is started by start()"
@@ -269,6 +275,6 @@ def _hand_out(batch: list[tuple[Session, StepResult]]) -> None:
     for session, result in batch:
         try:
             session.on_result(result)
-        except Exception as error:  # a bug in one session's path must not cost the others their audio
+        except Exception:  # a bug in one session's path must not cost the others their audio
             logger.exception("a session broke on a result")
-            session.fail(error)
+            session.fail(EngineFailure("the session broke; the server's log says why"))

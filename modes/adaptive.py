@@ -185,7 +185,7 @@ def mode(
         streams.get(stream_id).end("cancelled")
         return Status("cancelled")
 
-    @get("/v1/tts/stream/{stream_id:str}/audio", summary="Listen", media_type="audio/pcm")
+    @get("/v1/tts/stream/{stream_id:str}/audio", summary="Listen")
     async def audio(stream_id: FromPath[str]) -> Stream:
         stream = streams.get(stream_id)
         _expect(stream.state in ("open", "closed"), stream)

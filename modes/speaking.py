@@ -159,8 +159,10 @@ class SpokenStream:
     async def _rest(self, duration_s: float) -> None:
         """Wait, but not longer than the stream is wanted."""
         if duration_s > 0:
+            # Not wait_for: that of Python 3.11 swallows a cancel of the task that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), duration_s)
+                async with asyncio.timeout(duration_s):
+                    await self._stopped.wait()
         if self.is_dropped:
             raise SessionClosed("the stream was dropped")
 

@@ -38,7 +38,6 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
         "/v1/audio/speech/stream",
         status_code=200,
         summary="Speak a text, as it is made",
-        media_type="audio/pcm",
     )
     async def stream(data: JSONBody[StreamRequest]) -> Stream:
         wanted = output(data.response_format, data.sample_rate, data.encoding)
