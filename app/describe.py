@@ -6,7 +6,7 @@ import msgspec
 from litestar import Response, get
 from litestar.types import ControllerRouterHandler
 
-from app.errors import refusals
+from app.errors import ErrorDetail, error_detail, refusals
 from engines.encoders import DEFAULT_RATE_HZ
 from engines.engine import Engine
 
@@ -22,10 +22,18 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """Whether a new stream would be accepted, and if not, why."""
+    """A new stream would be accepted."""
 
-    is_ready: bool = msgspec.field(name="ready")
-    reason: str | None = None
+    is_ready: bool = msgspec.field(name="ready", default=True)
+
+
+class NotReady(msgspec.Struct, frozen=True):
+    """It would not: `reason` is "loading", "full" or "stalled". The rest is the body of every refusal."""
+
+    reason: str
+    detail: str
+    error: ErrorDetail
+    is_ready: bool = msgspec.field(name="ready", default=False)
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -79,10 +87,13 @@ def describe(engine: Engine, mode_names: Sequence[str]) -> list[ControllerRouter
         return Health(names.get(engine.state, "loading"), engine.state == "ready")
 
     @get("/ready", summary="A new stream would be accepted", responses=refusals(503))
-    async def ready() -> Response[Ready]:
+    async def ready() -> Response[Ready | NotReady]:
         reason = _why_not_ready(engine)
-        headers = {"Retry-After": "1"} if reason else {}
-        return Response(Ready(reason is None, reason), status_code=503 if reason else 200, headers=headers)
+        if reason is None:
+            return Response(Ready())
+        message = f"no new stream is accepted: {reason}"
+        body = NotReady(reason, message, error_detail(503, message, reason))
+        return Response(body, status_code=503, headers={"Retry-After": "1"})
 
     @get("/v1/audio/config", summary="Format, voices, languages", responses=refusals(503, 500))
     async def config() -> Config:

@@ -113,10 +113,14 @@ _MEANING: Final = {
 def _response(
     status: int, message: str, code: str, param: str | None, retry_after_s: float | None
 ) -> Response[ErrorBody]:
-    kind = "server_error" if status >= 500 else "invalid_request_error"
     headers = {} if retry_after_s is None else {"Retry-After": str(math.ceil(retry_after_s))}
-    body = ErrorBody(message, ErrorDetail(message, kind, param, code))
+    body = ErrorBody(message, error_detail(status, message, code, param))
     return Response(body, status_code=status, headers=headers, media_type="application/json")
+
+
+def error_detail(status: int, message: str, code: str, param: str | None = None) -> ErrorDetail:
+    """OpenAI's error object for a refusal with this status."""
+    return ErrorDetail(message, "server_error" if status >= 500 else "invalid_request_error", param, code)
 
 
 class _Problem(msgspec.Struct):

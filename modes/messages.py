@@ -160,5 +160,5 @@ def decode(data: str | bytes) -> ClientMessage:
     except msgspec.ValidationError as error:
         is_type = str(error).endswith("`$.type`") or "field `type`" in str(error)
         raise NotUnderstood(str(error), "unknown_type" if is_type else "invalid_field") from None
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise NotUnderstood(f"malformed JSON: {error}", "malformed_json") from None

@@ -8,33 +8,38 @@ from typing import Final
 
 from engines.types import Frame
 
-BURST_BYTES: Final = 4096
-"""The most that is sent at once, and the longest message."""
-
-LONGEST_WAIT_S: Final = 0.1
-"""While there is audio to send, a listener does not wait longer than this for the next message."""
+MAX_MESSAGE_BYTES: Final = 4096
+MAX_MESSAGE_S: Final = 0.1
+"""The longest message, in bytes and in what it sounds: at 8 kHz mu-law 4 096 bytes would be half a second, which a
+cancel could not take back.
+"""
 
 
 class Pace:
-    """A token bucket of bytes: `BURST_BYTES` at once, then `send_rate` times real time. A rate of 0 does not wait."""
+    """A token bucket of bytes: one message at once, then `send_rate` times real time. A rate of 0 does not wait.
+
+    `message_bytes` is the size of a message: so small, too, that a listener does not wait longer than `MAX_MESSAGE_S`
+    for the next one while there is audio to send.
+    """
 
     def __init__(self, bytes_per_second: float, bytes_per_sample: int, send_rate: float) -> None:
-        self._bytes_per_second = bytes_per_second * send_rate
-        self._tokens = float(BURST_BYTES)
+        self._refill = bytes_per_second * send_rate
+        self._burst = min(float(MAX_MESSAGE_BYTES), bytes_per_second * MAX_MESSAGE_S)
+        self._tokens = self._burst
         self._filled_at_s: float | None = None
-        longest = BURST_BYTES if send_rate == 0 else min(BURST_BYTES, self._bytes_per_second * LONGEST_WAIT_S)
+        longest = min(self._burst, self._refill * MAX_MESSAGE_S) if send_rate else self._burst
         self.message_bytes = max(1, int(longest) // bytes_per_sample) * bytes_per_sample
 
     def take(self, num_bytes: int, now_s: float) -> float:
         """Take so many bytes out, and wait the seconds that this returns before sending them."""
-        if self._bytes_per_second == 0:
+        if self._refill == 0:
             return 0.0
         if self._filled_at_s is not None:
-            gained = (now_s - self._filled_at_s) * self._bytes_per_second
-            self._tokens = min(float(BURST_BYTES), self._tokens + gained)
+            gained = (now_s - self._filled_at_s) * self._refill
+            self._tokens = min(self._burst, self._tokens + gained)
         self._filled_at_s = now_s
         self._tokens -= num_bytes
-        return max(0.0, -self._tokens / self._bytes_per_second)
+        return max(0.0, -self._tokens / self._refill)
 
 
 class PlayClock:

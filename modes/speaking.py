@@ -83,7 +83,7 @@ class SpokenStream:
         """Add text; the characters that cannot be spoken come back."""
         delivery = message.mode or self._options.default_mode
         style = Style(delivery, PRESETS[message.preset])
-        if self._stands_alone(message):
+        if self.stands_alone(message):
             cutting: Cutting = "adaptive" if delivery == "adaptive" else "sentence"
             return self.session.push_segment(message.text, cutting=cutting, label=style)
         return self.session.push(message.text, label=style)
@@ -166,7 +166,8 @@ class SpokenStream:
         if self.is_dropped:
             raise SessionClosed("the stream was dropped")
 
-    def _stands_alone(self, message: Text) -> bool:
+    def stands_alone(self, message: Text) -> bool:
+        """Whether a message is a segment as it stands, rather than a piece of what the aggregator cuts."""
         aggregate = self._options.aggregate
         return aggregate == "none" or (aggregate == "auto" and message.mode is not None)
 

@@ -113,9 +113,10 @@ class Connection:
         self._enqueue(stream)
 
     async def _add(self, message: Text) -> None:
-        if not message.text.strip():
-            return
-        stream = self._open_stream() or self._create(self._options, is_asked_for=False)
+        open_stream = self._open_stream()
+        if not message.text.strip() and (open_stream is None or open_stream.stands_alone(message)):
+            return  # blank; between tokens of an LLM it is a word's end, or a paragraph's
+        stream = open_stream or self._create(self._options, is_asked_for=False)
         try:
             left_out = stream.push(message)
         except SpeechError:
