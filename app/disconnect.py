@@ -6,11 +6,17 @@ not. This middleware listens in its stead and cancels the handler, so that a mod
 """
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextvars import ContextVar
+from typing import Any, cast
 
+from litestar import Response
+from litestar.response import Stream
 from litestar.types import ASGIApp, HTTPDisconnectEvent, Receive, Scope, Send
 from litestar.types.asgi_types import ReceiveMessage
 
 _BODILESS = ("GET", "HEAD")
+_streams: ContextVar[list[AsyncGenerator[Any]]] = ContextVar("streams of this request")
 
 
 def cancel_on_disconnect(app: ASGIApp) -> ASGIApp:
@@ -20,6 +26,7 @@ def cancel_on_disconnect(app: ASGIApp) -> ASGIApp:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
+        streams = _streams.set([])
         watch = _Watch(receive)
         if scope["method"] in _BODILESS:
             watch.start()
@@ -30,8 +37,23 @@ def cancel_on_disconnect(app: ASGIApp) -> ASGIApp:
                 raise
         finally:
             watch.stop()
+            for stream in _streams.get():
+                await stream.aclose()
+            _streams.reset(streams)
 
     return wrapped
+
+
+async def close_with_request(response: Response[Any]) -> Response[Any]:
+    """An `after_request` hook: see to it that the generator behind a streamed response is closed with its request.
+
+    Litestar leaves it as it stands when the client goes away while a chunk is being sent; what it holds would be kept
+    until the garbage collector comes by.
+    """
+    iterator = cast(object, response.iterator) if isinstance(response, Stream) else None
+    if isinstance(iterator, AsyncGenerator):
+        _streams.get().append(cast("AsyncGenerator[Any]", iterator))
+    return response
 
 
 class _Watch:

@@ -17,7 +17,7 @@ from litestar.types import Message, Scope
 
 from app.bodies import JsonRequest
 from app.describe import describe
-from app.disconnect import cancel_on_disconnect
+from app.disconnect import cancel_on_disconnect, close_with_request
 from app.errors import EXCEPTION_HANDLERS, document_refusals
 from app.settings import TtsSettings, read_settings
 from engines.catalog import MODELS
@@ -27,6 +27,8 @@ from modes.registry import installed, mount, paths_of
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """More than the longest text takes: what is longer in characters gets a better answer than this limit gives."""
+
+SCHEMA_PATHS: Final = ("/schema", "/schema/openapi.json")
 
 LAST_WORDS_S: Final = 0.25
 """Between the failure of the engine and the end of the process: connections send their error in it."""
@@ -55,13 +57,14 @@ def create_app(
     engine = Engine(load or MODELS[settings.model](), limits=settings.limits, on_failure=on_failure or _end_process)
     points = installed(settings.modes) if mode_points is None else mode_points
     own = describe(engine, [point.name for point in points])
-    modes = mount(engine, points, reserved_paths=paths_of(own))
+    modes = mount(engine, points, reserved_paths=[*paths_of(own), *SCHEMA_PATHS])
     for mode in modes:
         logger.info("mode %s serves %s", mode.origin, ", ".join(mode.paths))
     app = Litestar(
         route_handlers=[*own, *(handler for mode in modes for handler in mode.handlers)],
         lifespan=[_lifespan(engine)],
         middleware=[cancel_on_disconnect],
+        after_request=close_with_request,
         request_class=JsonRequest,
         exception_handlers=EXCEPTION_HANDLERS,
         before_send=[_add_request_id],

@@ -220,7 +220,8 @@ class Engine:
             for slot in step.releases:
                 model.release(slot)
             self._prefill(model, step.prefills)
-            results = [self._shape(result) for result in model.step(step.slots)]
+            made = model.step(step.slots) if step.slots else ()
+            results = [self._shape(result) for result in made]
             self._deliver(scheduler.finish_step(step, results))
 
     def _prefill(self, model: Model, jobs: Sequence[Prefill]) -> None:

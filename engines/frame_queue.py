@@ -44,6 +44,7 @@ class FrameQueue:
 
     async def wait(self) -> None:
         """Return when a frame has been put, or `wake` was called for another reason."""
+        assert self._reader is None or self._reader.done(), "a session has one reader"
         self._reader = asyncio.get_running_loop().create_future()
         await self._reader
 

@@ -202,20 +202,26 @@ class Scheduler(Generic[Key]):
         prefills: list[Prefill] = []
         num_prefilling = sum(slot.is_prefilling for slot in self._slots)
         free = [slot for slot in self._slots if slot.job is None]
-        while free and self._waiting and num_prefilling < self._num_prefills:
-            job = min(self._waiting, key=_priority)
-            if not job.is_paced and self._is_last_place(len(free), num_prefilling):
+        while num_prefilling < self._num_prefills and (job := self._next_job()) is not None:
+            if not self._has_slot_for(job, len(free)) or not self._has_prefill_for(job, num_prefilling):
                 break
             del self._waiting[job]
             prefills.append(self._give(free.pop(0), job))
             num_prefilling += 1
         return prefills
 
-    def _is_last_place(self, num_free: int, num_prefilling: int) -> bool:
-        """Unpaced work takes what is left: one slot and one place in prefill stay open for a listener."""
-        is_last_slot = num_free == 1 and len(self._slots) > 1
-        is_last_prefill = num_prefilling == self._num_prefills - 1 and self._num_prefills > 1
-        return is_last_slot or is_last_prefill
+    def _next_job(self) -> Job[Key] | None:
+        """Who is admitted next. A session whose reader has not taken what it has waits until it does."""
+        return min((job for job in self._waiting if not self._is_over_credit(job)), key=_priority, default=None)
+
+    def _has_slot_for(self, job: Job[Key], num_free: int) -> bool:
+        """Unpaced work takes what is left: the last slot stays open for a listener."""
+        return num_free > (0 if job.is_paced or len(self._slots) == 1 else 1)
+
+    def _has_prefill_for(self, job: Job[Key], num_prefilling: int) -> bool:
+        """As with slots: the last place in prefill stays open."""
+        num_open = self._num_prefills - num_prefilling
+        return num_open > (0 if job.is_paced or self._num_prefills == 1 else 1)
 
     def _give(self, slot: Slot[Key], job: Job[Key]) -> Prefill:
         assert job.segment is not None, "a waiting session has a segment"
@@ -226,16 +232,18 @@ class Scheduler(Generic[Key]):
 
     def _runnable(self) -> list[Slot[Key]]:
         ready = [slot for slot in self._slots if slot.job is not None and not slot.is_waiting_for_model]
-        within = [slot for slot in ready if not self._is_over_credit(slot)]
-        if self._waiting and all(slot.job is not None for slot in self._slots):
+        held_up = [slot for slot in ready if slot.job is not None and self._is_over_credit(slot.job)]
+        within = [slot for slot in ready if slot not in held_up]
+        next_job = self._next_job()
+        num_free = sum(slot.job is None for slot in self._slots)
+        if next_job is not None and not self._has_slot_for(next_job, num_free):
             # Readers that have stopped must not keep all slots: one held-up segment at a time is made to its end into
             # its session's queue (a segment is bounded) and gives its slot to who waits.
-            held_up = [slot for slot in ready if self._is_over_credit(slot)]
             within += sorted(held_up, key=_num_queued)[-1:]
         return sorted(within, key=_slot_priority)[: self._step_width]
 
-    def _is_over_credit(self, slot: Slot[Key]) -> bool:
-        return slot.job is not None and slot.job.is_paced and slot.job.num_queued > self._max_queued
+    def _is_over_credit(self, job: Job[Key]) -> bool:
+        return job.is_paced and job.num_queued > self._max_queued
 
     def _step(self, releases: list[int], prefills: list[Prefill], runnable: Sequence[Slot[Key]]) -> Step[Key]:
         return Step(

@@ -117,10 +117,9 @@ class Session:
     def cancel(self) -> str:
         """Drop what has not been spoken; the device stops within a step. Returns the text that the reader has taken."""
         spoken = self._texts.text[: self._frames.text_end]
-        if not self._is_closed:
-            self._is_cancelled = True
-            self._frames.clear()
-            self._close()
+        self._is_cancelled = True
+        self._frames.clear()
+        self._close()
         return spoken
 
     # -- frames out ------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Finding modes, and refusing to start with one that is broken, twice there, or on another's path."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -11,6 +12,8 @@ from litestar.types import ControllerRouterHandler
 
 from engines.engine import Engine
 from modes import GROUP, Mode
+
+_PARAMETER: Final = re.compile(r"\{.*?\}")  # two paths that differ in a parameter's name alone are one
 
 RESERVED: Final = "the server itself"
 
@@ -88,6 +91,7 @@ def _refuse_shared_paths(modes: Sequence[MountedMode], reserved_paths: Iterable[
     owners = dict.fromkeys(reserved_paths, RESERVED)
     for mode in modes:
         for path in mode.paths:
-            if path in owners:
-                raise ModeError(f"path {path} is claimed by mode {mode.origin} and by {owners[path]}")
-            owners[path] = f"mode {mode.origin}"
+            place = _PARAMETER.sub("{}", path)
+            if place in owners:
+                raise ModeError(f"path {path} is claimed by mode {mode.origin} and by {owners[place]}")
+            owners[place] = f"mode {mode.origin}"
