@@ -1,0 +1,212 @@
+"""Real processes: what stops start-up, what ends it, and that nothing is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import httpx
+import msgspec
+import pytest
+
+from tests.distributions import good_mode, install
+from tests.serving import ROOT, free_port
+
+pytestmark = pytest.mark.slow
+
+END_S = 20.0
+
+SLOW_OR_BROKEN_MODEL = '''
+    """Imported at start-up (sitecustomize): `fake` is a model that loads as the environment says."""
+    import os, time
+    from engines import catalog, fake
+
+    def load(wake):
+        time.sleep(float(os.environ.get("LOAD_S", "0")))
+        if "LOAD_ERROR" in os.environ:
+            raise OSError(os.environ["LOAD_ERROR"])
+        return fake.FakeModel(wake)
+
+    catalog.MODELS["fake"] = lambda: load
+'''
+
+
+class Launched(msgspec.Struct):
+    """A server process and what it wrote. `url` is where it listens, if it does."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    url: str
+
+    def wait(self) -> int:
+        return self.process.wait(END_S)
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def until_health(self, status: str) -> None:
+        deadline_s = time.monotonic() + END_S
+        while time.monotonic() < deadline_s:
+            assert self.process.poll() is None, self.text
+            try:
+                if httpx.get(f"{self.url}/health", timeout=2).json()["status"] == status:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.02)
+        raise TimeoutError(self.text)
+
+
+Launch = Callable[..., Launched]
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launch]:
+    """Starts `python -m app.serve tts` with these variables, in a process group of its own."""
+    launched: list[Launched] = []
+
+    def start(arguments: tuple[str, ...] = ("tts",), **variables: str) -> Launched:
+        port = str(free_port())
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDING_")}
+        environment |= {"TIDING_PORT": port, "TIDING_MODEL": "fake", "PYTHONPATH": str(tmp_path)} | variables
+        log = tmp_path / f"log{len(launched)}"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "app.serve", *arguments],
+                cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+        launched.append(Launched(process, log, f"http://127.0.0.1:{port}"))
+        return launched[-1]
+
+    yield start
+    for one in launched:
+        if one.process.poll() is None:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.wait(END_S)
+
+
+def processes_of_group(group: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def assert_refused(launched: Launched, *parts: str, status: int) -> None:
+    assert launched.wait() == status
+    text = launched.text
+    for part in parts:
+        assert part in text
+    assert "Traceback" not in text
+    assert processes_of_group(launched.process.pid) == []
+
+
+# -- what stops start-up -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [(), ("stt",), ("tts", "more")])
+def test_misuse_ends_with_status_2_and_the_usage(launch: Launch, arguments: tuple[str, ...]) -> None:
+    assert_refused(launch(arguments), "usage: python -m app.serve", status=2)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"TIDING_PROT": "80"}, "TIDING_PROT is not a setting; did you mean TIDING_PORT?"),
+        ({"TIDING_MODEL": "magpie"}, "TIDING_MODEL='magpie': expected one of hibari, fake"),
+        ({"TIDING_PORT": "many"}, "TIDING_PORT='many': "),
+    ],
+)
+def test_a_wrong_setting_ends_with_status_2(launch: Launch, variables: dict[str, str], message: str) -> None:
+    assert_refused(launch(**variables), f"tiding: {message}", status=2)
+
+
+@pytest.mark.parametrize(
+    ("source", "mode_name", "message"),
+    [
+        pytest.param("import nowhere", "bad", "is broken: ModuleNotFoundError: No module named 'nowhere'", id="broken"),
+        pytest.param(good_mode("/x"), "batch", "2 distributions bring a mode named 'batch'", id="duplicate name"),
+        pytest.param(good_mode("/v1/audio/speech"), "bad", "path /v1/audio/speech is claimed by", id="claimed path"),
+        pytest.param(good_mode("/health"), "bad", "and by the server itself", id="the server's path"),
+    ],
+)
+def test_a_mode_that_cannot_be_used_stops_start_up(
+    launch: Launch, tmp_path: Path, source: str, mode_name: str, message: str
+) -> None:
+    install(tmp_path, "tiding-bad", source, mode_name=mode_name)
+    assert_refused(launch(), "tiding: ", message, f"{mode_name} = tiding_bad:mode (tiding-bad 1.2)", status=1)
+
+
+def test_a_mode_that_is_not_allowed_stops_nothing(launch: Launch, tmp_path: Path) -> None:
+    install(tmp_path, "tiding-bad", "import nowhere", mode_name="bad")
+    launched = launch(TIDING_MODES="batch,stream")
+    launched.until_health("healthy")
+    assert httpx.get(f"{launched.url}/v1/audio/config").json()["modes"] == ["batch", "stream"]
+    assert httpx.post(f"{launched.url}/v1/tts/stream", json={}).status_code == 404
+
+
+def test_an_allowed_mode_that_is_not_there_stops_start_up(launch: Launch) -> None:
+    assert_refused(launch(TIDING_MODES="bath"), "no mode named bath is installed; there are", "batch", status=1)
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_process(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(dedent(SLOW_OR_BROKEN_MODEL))
+    launched = launch(LOAD_ERROR="no such file: weights.bin")
+    assert launched.wait() == 1
+    assert "the speech server ends: OSError: no such file: weights.bin" in launched.text
+    assert processes_of_group(launched.process.pid) == []
+
+
+# -- while it loads, and how it ends -----------------------------------------------------------------------------------
+
+
+def test_health_is_answered_while_the_model_loads(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(dedent(SLOW_OR_BROKEN_MODEL))
+    launched = launch(LOAD_S="60")
+    launched.until_health("loading")
+    assert httpx.get(f"{launched.url}/health").json() == {"status": "loading", "model_loaded": False}
+    refused = httpx.get(f"{launched.url}/ready")
+    assert (refused.status_code, refused.json()["reason"]) == (503, "loading")
+    speech = httpx.post(f"{launched.url}/v1/audio/speech", json={"input": "Hello."})
+    assert (speech.status_code, speech.json()["error"]["code"]) == (503, "loading")
+    assert int(speech.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_status_0_and_leaves_no_process(launch: Launch, number: signal.Signals) -> None:
+    launched = launch()
+    launched.until_health("healthy")
+    launched.process.send_signal(number)
+    assert launched.wait() == 0
+    assert processes_of_group(launched.process.pid) == []
+    assert "Traceback" not in launched.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_while_a_client_listens(launch: Launch, number: signal.Signals) -> None:
+    launched = launch()
+    launched.until_health("healthy")
+    body = {"input": "This sentence goes on for quite a while. " * 200}
+    with httpx.stream("POST", f"{launched.url}/v1/audio/speech/stream", json=body, timeout=20) as response:
+        assert next(response.iter_raw())
+        launched.process.send_signal(number)
+        assert launched.wait() == 0
+    assert processes_of_group(launched.process.pid) == []
+
+
+def test_ctrl_c_at_the_whole_group_ends_it_with_status_0(launch: Launch) -> None:
+    """A terminal sends SIGINT to every process of the group, Granian's worker included."""
+    launched = launch()
+    launched.until_health("healthy")
+    os.killpg(launched.process.pid, signal.SIGINT)
+    assert launched.wait() == 0
+    assert processes_of_group(launched.process.pid) == []
