@@ -50,21 +50,6 @@ def fade_out(pcm: Pcm, num_samples: int) -> Pcm:
     return faded
 
 
-def crossfade(a: Pcm, b: Pcm, num_samples: int) -> Pcm:
-    """`a` passing into `b` over `num_samples` that they share: (len(a) + len(b) - num_samples,) float32.
-
-    The gains add up to 1 (equal gain), so that where both are the same signal nothing is heard of it.
-
-    Raises:
-        ValueError: `a` or `b` is shorter than `num_samples`.
-    """
-    if not 0 <= num_samples <= min(a.size, b.size):
-        raise ValueError(f"crossfade of {num_samples} samples: expected 0 to {min(a.size, b.size)}")
-    end, begin = a[a.size - num_samples :], b[:num_samples]
-    shared = end + (begin - end) * _ramp(num_samples)
-    return np.concatenate((a[: a.size - num_samples], shared, b[num_samples:]), dtype=np.float32)
-
-
 def to_int16(pcm: Pcm) -> NDArray[np.int16]:
     """(N,) int16, -32767..32767: 1.0 is 32767, halves go to even, the excess is clipped, NaN is 0."""
     scaled = np.clip(pcm, -1.0, 1.0) * np.float32(32767)

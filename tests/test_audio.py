@@ -14,7 +14,6 @@ from engines.audio import (
     SilenceTrimmer,
     alaw,
     alaw_to_int16,
-    crossfade,
     fade_in,
     fade_out,
     mulaw,
@@ -78,25 +77,6 @@ def test_a_fade_longer_than_the_signal_covers_all_of_it(fade, num_pcm: int, num_
     assert faded.size == num_pcm
     assert faded.dtype == np.float32
     assert num_faded == 0 or (faded <= 1).all()
-
-
-def test_crossfade_of_a_signal_with_itself_is_that_signal() -> None:
-    pcm = noise(300, -10)
-    assert np.array_equal(crossfade(pcm[:200], pcm[100:], 100), pcm)
-
-
-def test_crossfade_passes_from_one_to_the_other() -> None:
-    mixed = crossfade(np.ones(8, np.float32), -np.ones(9, np.float32), 5)
-    assert mixed.size == 12
-    assert mixed[:4].tolist() == [1.0] * 4
-    assert mixed[4] == pytest.approx(-mixed[6])
-    assert mixed[7:].tolist() == [-1.0] * 5
-    assert mixed.dtype == np.float32
-
-
-def test_crossfade_longer_than_a_side_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected 0 to 3"):
-        crossfade(np.ones(8, np.float32), np.ones(3, np.float32), 4)
 
 
 def test_int16_clips_rounds_half_to_even_and_knows_no_nan() -> None:
