@@ -104,7 +104,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     max_sessions: int = 256
     max_waiting_chars: int = 20_000
-    max_segment_chars: int = 200
+    max_segment_chars: int = 160
     max_queued_s: float = 1.0
     small_buffer_s: float = 1.0
     idle_flush_s: float = 0.3  # wall time

@@ -36,6 +36,11 @@ PRESETS: Final[dict[Preset, Sizes]] = {
 }
 """Chunks in wire frames. Source: protocol, "TTS, WebSocket"."""
 
+LONG_MESSAGE_CHARS: Final = 100
+"""A streamed message longer than this is begun with its first clause, so that it is heard early; 100 characters are
+about six seconds of speech, and on two cores 40 ms until the first of it.
+"""
+
 Send: TypeAlias = Callable[[ServerMessage | bytes], Awaitable[None]]
 
 
@@ -84,8 +89,7 @@ class SpokenStream:
         delivery = message.mode or self._options.default_mode
         style = Style(delivery, PRESETS[message.preset])
         if self.stands_alone(message):
-            cutting: Cutting = "adaptive" if delivery == "adaptive" else "sentence"
-            return self.session.push_segment(message.text, cutting=cutting, label=style)
+            return self.session.push_segment(message.text, cutting=_message_cutting(message, delivery), label=style)
         return self.session.push(message.text, label=style)
 
     def close(self) -> None:
@@ -173,6 +177,13 @@ class SpokenStream:
 
     def _ms(self, num_bytes: int) -> float:
         return round(self._encoder.duration_ms(num_bytes), 2)
+
+
+def _message_cutting(message: Text, delivery: Delivery) -> Cutting:
+    """How a message that is one segment for its client is cut for the model, if it must be."""
+    if delivery == "adaptive":
+        return "adaptive"
+    return "early" if delivery == "stream" and len(message.text) > LONG_MESSAGE_CHARS else "sentence"
 
 
 def cutting_of(options: Init) -> Cutting:

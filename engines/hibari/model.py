@@ -1,5 +1,6 @@
 """hibari as a model: rows that are prefilled on a pool of threads and stepped in windows."""
 
+import gc
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from engines.hibari.network import Network
 from engines.hibari.reading import Reader, Reading
-from engines.hibari.synthesis import HOP, SAMPLE_RATE_HZ, WINDOW_FRAMES, Spectrum, prepare
+from engines.hibari.synthesis import HOP, SAMPLE_RATE_HZ, WINDOW_FRAMES, Noise, Spectrum, prepare
 from engines.model import Prefill, StepResult, Wake
 from engines.types import AudioFormat, Params, Pcm, Segment, Voice, Word
 
@@ -23,6 +24,9 @@ NETWORK_FILE: Final = ASSETS / "hibari.onnx"
 NUM_THREADS: Final = 2
 """Of the pool. On two cores two runs of the network side by side take about as long as one alone, while one run spread
 over two threads gains a tenth (measured with onnxruntime 1.32)."""
+
+NUM_KEPT_FRAMES: Final = 1200
+"""Of noise that is drawn once: 15 s, more than the longest segment takes (6 MB)."""
 
 _WARM_UP = (
     "Hello.",
@@ -46,7 +50,7 @@ class _Row:
     def __init__(self, job: Prefill) -> None:
         self.slot = job.slot
         self.segment = job.segment
-        self.rng = _noise(job.params, job.segment)
+        self.seed = job.params.seed
         self.rendered: Future[_Rendered] = Future()
         self.num_frames_done = 0
         self.offset_ms = 0.0
@@ -61,7 +65,7 @@ class Hibari:
     format = AudioFormat(SAMPLE_RATE_HZ, WINDOW_FRAMES * HOP)
     voices = (Voice("heart", "en-US", "female"),)
     languages = ("en",)
-    num_slots = 16
+    num_slots = 12
     num_prefills = NUM_THREADS
     step_width = 4
 
@@ -69,6 +73,7 @@ class Hibari:
         self._wake = wake
         self._reader = Reader(ASSETS)
         self._network = Network(NETWORK_FILE)
+        self._noise = Noise(Params().seed, NUM_KEPT_FRAMES)
         self._pool = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="hibari")
         self._rows: dict[int, _Row] = {}
 
@@ -76,7 +81,7 @@ class Hibari:
         """Spend the hundreds of milliseconds that first runs cost, so that no listener does."""
 
         def speak(text: str) -> None:
-            rendered = self._read_and_render(Segment(text, 0), np.random.default_rng(0))
+            rendered = self._read_and_render(Segment(text, 0), Params().seed)
             if rendered.spectrum is not None:
                 rendered.spectrum.window(0, rendered.spectrum.num_frames)
 
@@ -88,7 +93,7 @@ class Hibari:
     def prefill(self, jobs: Sequence[Prefill]) -> None:
         for job in jobs:
             row = self._rows[job.slot] = _Row(job)
-            self._start(row, self._read_and_render, row.segment, row.rng)
+            self._start(row, self._read_and_render, row.segment, row.seed)
 
     def step(self, slots: Sequence[int]) -> Sequence[StepResult]:
         ready = [row for slot in slots if (row := self._rows[slot]).rendered.done()]
@@ -106,15 +111,16 @@ class Hibari:
         row.rendered = self._pool.submit(work, *args)
         row.rendered.add_done_callback(lambda _: self._wake())
 
-    def _read_and_render(self, segment: Segment, rng: np.random.Generator) -> _Rendered:
-        return self._render(self._reader.read(segment.text), segment, rng)
+    def _read_and_render(self, segment: Segment, seed: int) -> _Rendered:
+        return self._render(self._reader.read(segment.text), segment, seed)
 
-    def _render(self, reading: Reading, segment: Segment, rng: np.random.Generator) -> _Rendered:
+    def _render(self, reading: Reading, segment: Segment, seed: int) -> _Rendered:
         head, rest = reading.split()
         if not head.ids:
             return _Rendered(None, (), rest)
         outputs, times_ms = self._network.run(head.ids)
-        return _Rendered(prepare(outputs, rng), _words(head, segment, times_ms), rest)
+        noise = self._noise.draw(seed, outputs[0].shape[-1])
+        return _Rendered(prepare(outputs, noise), _words(head, segment, times_ms), rest)
 
     def _advance(self, row: _Row) -> StepResult:
         """The next window of a row whose run of the network is done."""
@@ -140,19 +146,16 @@ class Hibari:
     def _start_rest(self, row: _Row, rendered: _Rendered) -> None:
         row.offset_ms += row.num_frames_done * HOP * 1000 / SAMPLE_RATE_HZ
         row.num_frames_done = 0
-        self._start(row, self._render, rendered.rest, row.segment, row.rng)
+        self._start(row, self._render, rendered.rest, row.segment, row.seed)
 
 
 def load(wake: Wake) -> Hibari:
     """A warm hibari."""
     model = Hibari(wake)
     model.warm_up()
+    gc.collect()
+    gc.freeze()  # else each full collection walks the lexicons, and everybody waits 24 ms for it
     return model
-
-
-def _noise(params: Params, segment: Segment) -> np.random.Generator:
-    """The first segment draws as hibari itself does with this seed, later ones differently."""
-    return np.random.default_rng([params.seed, segment.start] if segment.start else params.seed)
 
 
 def _words(reading: Reading, segment: Segment, times_ms: NDArray[np.float64] | None) -> tuple[Word, ...]:

@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 
 SAMPLE_RATE_HZ: Final = dsp.SR
 HOP: Final = dsp.HOP
+NUM_BINS: Final = dsp.N_FFT // 2 + 1
 WINDOW_FRAMES: Final = 16
 _HALO: Final = 4  # frames; the overlap of an inverse transform of 4 hops
 _EDGE: Final = dsp.N_FFT // 2
@@ -54,11 +55,36 @@ class Spectrum(msgspec.Struct, frozen=True):
         return np.ascontiguousarray(dsp.rfft(frames, 1).T)
 
 
-def prepare(outputs: list[Floats], rng: np.random.Generator) -> Spectrum:
-    """A spectrum from the network's outputs, (1, B, F) each and f0 (1, F), with the noise of `rng`."""
+class Noise:
+    """Complex noise by seed, the same that hibari draws for a sentence. Any thread.
+
+    A draw costs a fifth of a prefill. All sessions that ask for no seed of their own share one, which is drawn once
+    and is one piece of memory under all their slots.
+    """
+
+    def __init__(self, kept_seed: int, num_frames: int) -> None:
+        self._kept_seed = kept_seed
+        self._kept = _draw(kept_seed, num_frames).reshape(-1)
+
+    def draw(self, seed: int, num_frames: int) -> NDArray[np.complex64]:
+        """(B, num_frames) complex64, of unit variance in either part; read only."""
+        num_values = NUM_BINS * num_frames
+        if seed == self._kept_seed and num_values <= len(self._kept):
+            return self._kept[:num_values].reshape(NUM_BINS, num_frames)
+        return _draw(seed, num_frames)
+
+
+def _draw(seed: int, num_frames: int) -> NDArray[np.complex64]:
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((NUM_BINS, 2 * num_frames), dtype=np.float32).view(np.complex64)
+    noise.flags.writeable = False
+    return noise
+
+
+def prepare(outputs: list[Floats], noise: NDArray[np.complex64]) -> Spectrum:
+    """A spectrum from the network's outputs, (1, B, F) each and f0 (1, F), and as much noise, (B, F)."""
     harmonic, phase, noise_level, free_level, free_phase, f0 = (output[0] for output in outputs)
-    num_bins, num_frames = harmonic.shape
-    noise = rng.standard_normal((num_bins, 2 * num_frames), dtype=np.float32).view(np.complex64)
+    num_frames = harmonic.shape[1]
     pulses = np.pad(dsp.pulses(f0), _EDGE, mode="reflect")
     return Spectrum(harmonic, phase, noise_level, free_level, free_phase, pulses, noise, num_frames)
 
