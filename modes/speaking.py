@@ -37,8 +37,8 @@ PRESETS: Final[dict[Preset, Sizes]] = {
 """Chunks in wire frames. Source: protocol, "TTS, WebSocket"."""
 
 LONG_MESSAGE_CHARS: Final = 100
-"""A streamed message longer than this is begun with its first clause, so that it is heard early; 100 characters are
-about six seconds of speech, and on two cores 40 ms until the first of it.
+"""A message longer than this that begins a stream begins with its first clause, so that it is heard early; 100
+characters are about six seconds of speech, and on two cores 40 ms until the first of it.
 """
 
 Send: TypeAlias = Callable[[ServerMessage | bytes], Awaitable[None]]
@@ -180,10 +180,12 @@ class SpokenStream:
 
 
 def _message_cutting(message: Text, delivery: Delivery) -> Cutting:
-    """How a message that is one segment for its client is cut for the model, if it must be."""
+    """How a message that is one segment for its client is cut for the model. `batch` and `stream` are cut alike: their
+    samples are the same.
+    """
     if delivery == "adaptive":
         return "adaptive"
-    return "early" if delivery == "stream" and len(message.text) > LONG_MESSAGE_CHARS else "sentence"
+    return "early" if len(message.text) > LONG_MESSAGE_CHARS else "sentence"
 
 
 def cutting_of(options: Init) -> Cutting:
