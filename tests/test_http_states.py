@@ -27,6 +27,8 @@ from tests.running import until
 from tests.serving import Served, free_port, serve_here
 from tests.test_http_adaptive import append, close, open_stream, talk_to
 
+pytestmark = pytest.mark.slow
+
 IDLE_S = 0.3
 SHORT = "Good morning."
 LONG = "A rather long sentence that goes on and on for a while and does not come to its end."

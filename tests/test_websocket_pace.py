@@ -9,6 +9,8 @@ from tests.contract import BYTES_PER_SAMPLE
 from tests.hearing import Listener, listen, spoken
 from tests.serving import Served
 
+pytestmark = pytest.mark.slow
+
 LONG = "This sentence goes on and on, and it does not end before it has said all that it has to say about itself."
 SHORT = "Good morning."
 FORMATS = [(22050, "pcm_s16le"), (8000, "mulaw"), (48000, "pcm_f32le")]
