@@ -51,7 +51,10 @@ MALFORMED = {
     "bytes that are not UTF-8": b'{"input": "Hello \xff", "text": "Hello \xff"}',
     "two documents": b'{"input": "Hello.", "text": "Hello."} {}',
     "half a surrogate pair": b'{"input": "Hello \\ud83d.", "text": "Hello \\ud83d."}',
-    "an object nested too deep": b'{"input": "Hello.", "text": "Hello.", "more": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "an object nested too deep": b'{"input": "Hello.", "text": "Hello.", "more": '
+    + b"[" * 50_000
+    + b"]" * 50_000
+    + b"}",
     "brackets without end": b"[" * 100_000,
 }
 

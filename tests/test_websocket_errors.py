@@ -22,7 +22,7 @@ MALFORMED: dict[str, str | bytes] = {
     "null": "null",
     "a number": "5",
     "a string": '"ping"',
-    "an object nested too deep": '{"type": "ping", "more": ' + "[" * 5000 + "]" * 5000 + "}",
+    "an object nested too deep": '{"type": "ping", "more": ' + "[" * 50_000 + "]" * 50_000 + "}",
     "brackets without end": "[" * 100_000,
 }
 
