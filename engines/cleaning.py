@@ -4,6 +4,7 @@ Source: Unicode general categories (UAX #44); which emoji are not in a symbol ca
 """
 
 import unicodedata
+from collections.abc import Callable
 
 _KEPT_CONTROLS = "\n\t"
 _READ_SYMBOLS = "°"  # of category So, and yet read aloud
@@ -50,3 +51,34 @@ def clean(text: str) -> str:
 def has_speech(text: str) -> bool:
     """Whether there is at least one letter or digit to speak."""
     return any(map(str.isalnum, text))
+
+
+class SpeechFilter:
+    """What of a session's text its voice can speak. Event loop only.
+
+    `has_speech` is whether there was anything so far.
+    """
+
+    def __init__(self, is_speakable: Callable[[str], bool]) -> None:
+        self.has_speech = False
+        self._is_speakable = is_speakable
+        self._left_out: dict[str, None] = {}
+
+    def prepare(self, text: str) -> str:
+        """The cleaned text, as long as before, with a space for each letter and digit that the voice cannot speak."""
+        return "".join(map(self._spoken, clean(text)))
+
+    def take_left_out(self) -> str:
+        """Letters and digits that were replaced since the last call, each once."""
+        left_out = "".join(self._left_out)
+        self._left_out.clear()
+        return left_out
+
+    def _spoken(self, char: str) -> str:
+        if not char.isalnum():
+            return char
+        if self._is_speakable(char):
+            self.has_speech = True
+            return char
+        self._left_out[char] = None
+        return " "

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from engines.adaptive import Choice, choose
-from engines.cleaning import clean
+from engines.cleaning import SpeechFilter
 from engines.errors import EngineFailure, SessionClosed, TextTooLong
 from engines.frame_queue import FrameQueue
 from engines.model import StepResult
@@ -45,7 +45,7 @@ class Session:
             async for frame in session:
                 ...
 
-    `voice` is the one that speaks, `has_speech` whether anything pushed so far can be spoken.
+    `voice` is the one that speaks.
     """
 
     def __init__(
@@ -59,14 +59,13 @@ class Session:
         idle_flush_s: float | None,
     ) -> None:
         self.voice = voice
-        self.has_speech = False
         self._host = host
         self._cutting: Cutting = cutting
         self._idle_flush_s = idle_flush_s
         self._loop = asyncio.get_running_loop()
         self._job: Job[Session] = host.scheduler.open_job(self, voice, params, is_paced=is_paced)
-        self._texts = TextQueue(host.limits.max_segment_chars, self._prepare)
-        self._left_out: dict[str, None] = {}
+        self._filter = SpeechFilter(host.is_speakable)
+        self._texts = TextQueue(host.limits.max_segment_chars, self._filter.prepare)
         self._in_flight: Cut | None = None
         self._choice: Choice | None = None
         self._num_segments_begun = 0
@@ -91,14 +90,12 @@ class Session:
             SessionClosed: after `finish` or `cancel`.
         """
         self._check_open(len(text))
-        self._left_out.clear()
         self._texts.push(text, self._cutting, label)
         return self._pushed()
 
     def push_segment(self, text: str, *, cutting: Cutting = "sentence", label: object = None) -> str:
         """Add text that is one segment for the client, whatever is in it. Otherwise as `push`."""
         self._check_open(len(text))
-        self._left_out.clear()
         self._texts.push_message(text, cutting, label)
         return self._pushed()
 
@@ -157,6 +154,11 @@ class Session:
         return self._texts.text
 
     @property
+    def has_speech(self) -> bool:
+        """Whether anything pushed so far can be spoken."""
+        return self._filter.has_speech
+
+    @property
     def buffer_ms(self) -> float:
         """What the listener still has to hear: audio taken by the reader minus wall time since the first of it."""
         return self._frames.buffer_ms
@@ -204,19 +206,7 @@ class Session:
         self._last_used_s = self._host.clock()
         self._advance()
         self._start_idle_timer()
-        return "".join(self._left_out)
-
-    def _prepare(self, text: str) -> str:
-        def spoken(char: str) -> str:
-            if not char.isalnum():
-                return char
-            if self._host.is_speakable(char):
-                self.has_speech = True
-                return char
-            self._left_out[char] = None
-            return " "
-
-        return "".join(map(spoken, clean(text)))
+        return self._filter.take_left_out()
 
     def _advance(self) -> None:
         """Hand over the next segment if none is in flight, and tell the reader when nothing is left."""
