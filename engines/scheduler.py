@@ -12,7 +12,7 @@ Whoever submits, consumes or cancels takes it for the length of a few assignment
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -20,6 +20,10 @@ from engines.model import Prefill, StepResult
 from engines.types import Params, Segment, Voice
 
 Key = TypeVar("Key")
+
+COMFORT_S: Final = 1.0
+"""So far ahead of its listener a session can rest for the length of a prefill, although not all that was made has been
+sent yet."""
 
 
 class Job(Generic[Key]):
@@ -240,7 +244,16 @@ class Scheduler(Generic[Key]):
             # Readers that have stopped must not keep all slots: one held-up segment at a time is made to its end into
             # its session's queue (a segment is bounded) and gives its slot to who waits.
             within += sorted(held_up, key=_num_queued)[-1:]
-        return sorted(within, key=_slot_priority)[: self._step_width]
+        return sorted(self._pressing(within), key=_slot_priority)[: self._step_width]
+
+    def _pressing(self, slots: list[Slot[Key]]) -> list[Slot[Key]]:
+        """While a listener who hears nothing yet is in prefill, the processor is theirs: whoever has enough to hear
+        until that is over is not stepped. Prefill is bounded and ends with a wake.
+        """
+        if not any(slot.is_prefilling and slot.job is not None and _is_unheard(slot.job) for slot in self._slots):
+            return slots
+        until_s = self._clock() + COMFORT_S
+        return [slot for slot in slots if slot.is_prefilling or _runs_dry_before(slot, until_s)]
 
     def _is_over_credit(self, job: Job[Key]) -> bool:
         return job.is_paced and job.num_queued > self._max_queued
@@ -279,9 +292,19 @@ def _priority(job: Job[Any]) -> tuple[int, float]:
     """Smaller goes first: who hears nothing yet, then who is nearest to under-run, then the rest as they came."""
     if not job.is_paced:
         return 2, job.arrival
-    if job.is_urgent or job.runs_dry_s is None:
+    if _is_unheard(job):
         return 0, job.arrival
+    assert job.runs_dry_s is not None, "else nothing of it was heard"
     return 1, job.runs_dry_s
+
+
+def _is_unheard(job: Job[Any]) -> bool:
+    return job.is_paced and (job.is_urgent or job.runs_dry_s is None)
+
+
+def _runs_dry_before(slot: Slot[Any], time_s: float) -> bool:
+    job = slot.job
+    return job is not None and job.is_paced and (job.runs_dry_s is None or job.runs_dry_s < time_s)
 
 
 def _slot_priority(slot: Slot[Any]) -> tuple[int, float]:

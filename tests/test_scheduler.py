@@ -229,3 +229,32 @@ def test_a_stopped_reader_gets_no_slot_for_its_next_segment_while_a_listener_wai
         bench.scheduler.submit(listener, Segment("listener", 0))
         assert bench.run(ends=["listener"]) == ["listener"]
     assert stopped.num_queued == 100
+
+
+def test_who_has_enough_to_hear_rests_while_a_listener_waits_for_the_first_sound() -> None:
+    bench = Bench(max_queued=10_000)
+    for name, num_samples in (("full", 1500), ("short", 600)):
+        bench.submit(name)
+        assert bench.run(num_samples) == [name]
+    bench.submit("batch", is_paced=False)
+    assert "batch" in bench.run()
+    bench.submit("new")
+    step = bench.next()
+    assert owners(step) == ["new", "short"]
+    bench.finish(step, not_ready=["new"])
+    assert owners(bench.next()) == ["short"], "new is with the model's pool"
+    bench.scheduler.wake()
+    assert bench.run() == ["new", "short"]
+    assert sorted(bench.run()) == ["batch", "full", "new", "short"], "new is heard: everybody goes on"
+
+
+def test_who_rests_for_a_newcomer_goes_on_when_that_one_has_gone() -> None:
+    bench = Bench(max_queued=10_000)
+    bench.submit("full")
+    assert bench.run(1500) == ["full"]
+    new = bench.submit("new")
+    bench.finish(bench.next(), not_ready=["new"])
+    with pytest.raises(Idle):
+        bench.next()
+    bench.scheduler.close_job(new)
+    assert owners(bench.next()) == ["full"]
