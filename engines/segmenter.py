@@ -50,7 +50,6 @@ class Segmenter:
         self._text = ""  # at most LOOKBEHIND characters of history, then what is being cut
         self._origin = start  # position of self._text[0]
         self._head = 0  # index in self._text of the first character not yet cut
-        self._num_pushed = 0
         self._granularity: Granularity = "sentence"
         self._rewind()
 
@@ -64,16 +63,10 @@ class Segmenter:
         """Where `pending` begins in all text ever pushed."""
         return self._origin + self._head
 
-    @property
-    def num_pushed(self) -> int:
-        """Characters pushed so far."""
-        return self._num_pushed
-
     def push(self, text: str) -> None:
         """Adds text behind all that was pushed before, verbatim."""
         if text:
             self._parts.append(text)
-            self._num_pushed += len(text)
 
     def next(self, granularity: Granularity = "sentence", *, is_final: bool = False) -> Segment | None:
         """The next segment, of the smallest size that `granularity` allows; None when more text is needed to

@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.audio import SilenceTrimmer, silence
 from engines.model import StepResult
-from engines.types import Pcm, Segment, Word
+from engines.types import Segment, Word
 
 
 class SegmentShaper:
@@ -49,8 +49,3 @@ class SegmentShaper:
     def _shift(self, model_ms: float) -> float:
         shift = (len(self._pause) - self._trimmer.num_trimmed_lead) / self._samples_per_ms
         return max(0.0, model_ms + shift)
-
-
-def empty_pcm() -> Pcm:
-    """(0,) float32."""
-    return np.zeros(0, np.float32)

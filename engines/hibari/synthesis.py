@@ -58,7 +58,7 @@ class Spectrum(msgspec.Struct, frozen=True):
 class Noise:
     """Complex noise by seed, the same that hibari draws for a sentence. Any thread.
 
-    A draw costs a fifth of a prefill. All sessions that ask for no seed of their own share one, which is drawn once
+    A draw is a good part of a prefill. All sessions that ask for no seed of their own share one, which is drawn once
     and is one piece of memory under all their slots.
     """
 
