@@ -168,7 +168,10 @@ class SilenceTrimmer:
         return self._num_trimmed_lead
 
     def process(self, pcm: Pcm) -> Pcm:
-        """What is now known not to be trimmed: (M,) float32."""
+        """What is now known not to be trimmed: (M,) float32. Nothing of `pcm` itself is kept."""
+        end = pcm.size - (self._partial.size + pcm.size) % self._block
+        if not self._is_leading and self._is_clearly_audible(pcm[max(0, end - self._block) : end]):
+            return self._run_on(pcm, end)
         fresh = np.concatenate((self._partial, pcm))
         num_whole = fresh.size - fresh.size % self._block
         self._partial = fresh[num_whole:]
@@ -184,6 +187,19 @@ class SilenceTrimmer:
             return _NOTHING
         num_kept = held.size - max(0, self._num_silent - self._tail)
         return np.concatenate((rest, fade_out(held[:num_kept], self._fade)))
+
+    def _is_clearly_audible(self, block: Pcm) -> bool:
+        """A whole block, and so far above the threshold that no order of summation makes it silent."""
+        return block.size == self._block and float(np.dot(block, block)) > 2 * self._min_power * self._block
+
+    def _run_on(self, pcm: Pcm, end: int) -> Pcm:
+        """What `_take` gives in the usual case, in a third of the time: the segment has begun, and the block that ends
+        at `end` is audible, whatever those before it are.
+        """
+        sound = np.concatenate((*self._held, self._partial, pcm[:end]))
+        num_sure = max(0, sound.size - self._fade)
+        self._partial, self._held, self._num_silent = pcm[end:].copy(), [sound[num_sure:]], 0
+        return sound[:num_sure]
 
     def _take(self, blocks: Pcm) -> Pcm:
         """`blocks` is (num_blocks, samples a block)."""

@@ -4,17 +4,18 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from engines.errors import CapacityError, EngineFailure, EngineLoading, UnsupportedLocale
-from engines.model import Loader, Model, Prefill, StepResult
-from engines.scheduler import Job, Scheduler
+from engines.jobs import Job
+from engines.model import Loader, Made, Model, Prefill, StepResult
+from engines.scheduler import Scheduler
 from engines.session import Host, Session
 from engines.shaping import SegmentShaper
-from engines.types import AudioFormat, Cutting, Limits, Params, Voice
+from engines.types import SMALL_CHUNKS, AudioFormat, ChunkSizes, Cutting, Limits, Params, Voice
 from engines.voices import DEFAULT_VOICE, VoiceBook
 
 State: TypeAlias = Literal["new", "loading", "ready", "failed", "closed"]
@@ -61,6 +62,7 @@ class Engine:
         self._state: State = "new"
         self._sessions: set[Session] = set()
         self._shapers: dict[int, SegmentShaper] = {}
+        self._num_cut_short: dict[str, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._settled = threading.Event()  # loaded, failed or closed
         self._thread = threading.Thread(target=self._run, name="device", daemon=True)
@@ -137,22 +139,33 @@ class Engine:
     def num_busy_slots(self) -> int:
         return self._require().scheduler.num_busy_slots
 
+    @property
+    def num_cut_short(self) -> Mapping[str, int]:
+        """Segments that a guard of the model has ended before their text did, by reason, since the start."""
+        return dict(self._num_cut_short)
+
     def open_session(
         self,
         *,
         voice: str = DEFAULT_VOICE,
         language: str = "en",
         seed: int = 0,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        cfg_scale: float | None = None,
+        chunk_sizes: ChunkSizes = SMALL_CHUNKS,
         cutting: Cutting = "early",
         is_paced: bool = True,
         idle_flush_s: float | None = None,
     ) -> Session:
         """A new session, spoken by `voice`.
 
-        `cutting` says how aggregated text becomes segments. A paced session has a listener: its first audio goes before
-        other work, and it is made at most `limits.max_queued_s` ahead of its reader. One that is not paced is made as
-        fast as what is left of the device allows. With `idle_flush_s`, text that waits for the end of its sentence is
-        spoken after that many seconds without news.
+        `temperature` (0: greedy), `top_k` and `cfg_scale` are the sampler's; None is the model's own, and a model that
+        has no such knob ignores it. `chunk_sizes` says how much audio is wanted at once; `cutting`, how aggregated text
+        becomes segments. A paced session has a listener: its first audio goes before other work, and it is made at most
+        `limits.max_queued_s` ahead of its reader. One that is not paced is made as fast as what is left of the device
+        allows. With `idle_flush_s`, text that waits for the end of its sentence is spoken after that many seconds
+        without news.
 
         Raises:
             UnknownVoice, UnsupportedLocale: the model does not have it.
@@ -162,10 +175,10 @@ class Engine:
         """
         loaded = self._require()
         speaker = loaded.voices.resolve(voice)
-        self._check_language(loaded.model, language)
+        primary = _primary_language(language, loaded.model.languages)
         if len(self._sessions) >= self.limits.max_sessions:
             raise CapacityError(f"all {self.limits.max_sessions} sessions are in use")
-        params = Params(seed=seed)
+        params = Params(primary, seed, temperature, top_k, cfg_scale, chunk_sizes.first, chunk_sizes.later)
         session = Session(loaded.host, speaker, params, cutting=cutting, is_paced=is_paced, idle_flush_s=idle_flush_s)
         self._sessions.add(session)
         return session
@@ -176,12 +189,6 @@ class Engine:
         if self._state in ("failed", "closed"):
             raise EngineFailure("the engine has stopped; the server's log says why")
         raise EngineLoading
-
-    @staticmethod
-    def _check_language(model: Model, language: str) -> None:
-        primary = language.strip().lower().replace("_", "-").partition("-")[0]
-        if primary not in model.languages:
-            raise UnsupportedLocale(language, model.languages)
 
     # -- device thread ---------------------------------------------------------------------------------------------
 
@@ -207,7 +214,15 @@ class Engine:
             max_queued=model.format.num_samples(self.limits.max_queued_s),
             clock=self._clock,
         )
-        host = Host(scheduler, model.format, self.limits, model.is_speakable, self._clock, self._sessions.discard)
+        host = Host(
+            scheduler,
+            model.format,
+            self.limits,
+            model.is_speakable,
+            model.max_segment_chars,
+            self._clock,
+            self._sessions.discard,
+        )
         self._loaded = _Loaded(model, scheduler, VoiceBook(model.voices), host)
         self._state = "ready"
         self._settled.set()
@@ -219,10 +234,12 @@ class Engine:
         while (step := scheduler.next_step()) is not None:
             for slot in step.releases:
                 model.release(slot)
+            for session in step.forgets:
+                model.forget(session)
             self._prefill(model, step.prefills)
-            made = model.step(step.slots) if step.slots else ()
-            results = [self._shape(result) for result in made]
-            self._deliver(scheduler.finish_step(step, results))
+            made = model.step(step.slots) if step.rows else Made()
+            results = [self._shape(result) for result in made.results]
+            self._deliver(scheduler.finish_step(step, results, made.not_ready))
 
     def _prefill(self, model: Model, jobs: Sequence[Prefill]) -> None:
         for job in jobs:
@@ -234,6 +251,9 @@ class Engine:
         if result.error is not None:
             logger.error("a segment failed", exc_info=result.error)
             return result
+        if result.cut_short:
+            self._num_cut_short[result.cut_short] = self._num_cut_short.get(result.cut_short, 0) + 1
+            logger.warning("a segment was cut short: %s", result.cut_short)
         return self._shapers[result.slot].shape(result)
 
     def _deliver(self, wanted: Iterable[tuple[Job[Session], StepResult]]) -> None:
@@ -266,6 +286,13 @@ class Engine:
             self._loop.call_soon_threadsafe(call, *args)
         except RuntimeError:  # the loop has gone: nobody is left to tell
             logger.debug("results were dropped: the event loop is closed")
+
+
+def _primary_language(locale: str, languages: Sequence[str]) -> str:
+    primary = locale.strip().lower().replace("_", "-").partition("-")[0]
+    if primary not in languages:
+        raise UnsupportedLocale(locale, languages)
+    return primary
 
 
 def _has_news(result: StepResult) -> bool:

@@ -3,48 +3,27 @@
 The lock guards the slot table and the queue, nothing else, and is never held over a device call, an `await`, a
 callback, an encode or a log line. The device thread takes it twice a step:
 
-    step = scheduler.next_step()        lock: retire, admit, snapshot the runnable slots; waits while there are none
-    results = model.step(step.slots)    no lock
+    step = scheduler.next_step()        lock: admit, snapshot the runnable slots; waits while there are none
+    made = model.step(step.slots)       no lock
     scheduler.finish_step(step, ...)    lock: count what was made, retire finished slots
 
 Whoever submits, consumes or cancels takes it for the length of a few assignments.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, Generic
 
 import msgspec
 
+from engines.jobs import Job, Key, priority
 from engines.model import Prefill, StepResult
 from engines.types import Params, Segment, Voice
-
-Key = TypeVar("Key")
 
 COMFORT_S: Final = 1.0
 """So far ahead of its listener a session can rest for the length of a prefill, although not all that was made has been
 sent yet."""
-
-
-class Job(Generic[Key]):
-    """One session as the scheduler sees it: at most one segment at a time. Guarded by the scheduler's lock.
-
-    `owner` is whoever the results are for. Counts are in samples at the model's rate.
-    """
-
-    def __init__(self, owner: Key, voice: Voice, params: Params, *, arrival: int, is_paced: bool) -> None:
-        self.owner = owner
-        self.voice = voice
-        self.params = params
-        self.arrival = arrival
-        self.is_paced = is_paced
-        self.is_urgent = False
-        self.segment: Segment | None = None
-        self.slot: Slot[Key] | None = None
-        self.num_queued = 0
-        self.num_made = 0
-        self.runs_dry_s: float | None = None  # when its listener has heard all that was made; None: hears nothing yet
-        self.is_closed = False
 
 
 class Slot(Generic[Key]):
@@ -57,20 +36,22 @@ class Slot(Generic[Key]):
         self.index = index
         self.generation = 0
         self.job: Job[Key] | None = None
-        self.is_prefilling = False  # no result yet
+        self.session: int | None = None  # whose segment it holds, or held last
         self.is_waiting_for_model = False  # said "not ready" and has not woken us since
-        self.has_leftovers = False  # the model still holds its last segment
 
 
 class Step(msgspec.Struct, Generic[Key]):
-    """What the device thread does next, in this order. `jobs` and `generations` belong to `slots`, item by item."""
+    """What the device thread does next, in this order."""
 
     releases: list[int]
+    forgets: list[int]
     prefills: list[Prefill]
-    slots: list[int]
-    jobs: list[Job[Key]]
-    generations: list[int]
+    rows: dict[int, tuple[Job[Key], int]]  # slot -> whose it is, and in which generation
     num_wakes: int
+
+    @property
+    def slots(self) -> list[int]:
+        return list(self.rows)
 
 
 class Scheduler(Generic[Key]):
@@ -92,7 +73,11 @@ class Scheduler(Generic[Key]):
     ) -> None:
         self._condition = threading.Condition(threading.Lock())
         self._slots: list[Slot[Key]] = [Slot(index) for index in range(num_slots)]
+        self._free = OrderedDict.fromkeys(self._slots)  # the next to be given away first
+        self._prefilling: set[Slot[Key]] = set()  # given away, and not advanced yet
         self._waiting: dict[Job[Key], None] = {}
+        self._releases: list[int] = []  # slots that the model has not been told of yet
+        self._forgets: list[int] = []  # sessions, likewise
         self._num_prefills = num_prefills
         self._step_width = step_width
         self._sample_rate_hz = sample_rate_hz
@@ -110,13 +95,13 @@ class Scheduler(Generic[Key]):
             self._num_arrivals += 1
             return Job(owner, voice, params, arrival=self._num_arrivals, is_paced=is_paced)
 
-    def submit(self, job: Job[Key], segment: Segment, *, is_urgent: bool = False) -> None:
-        """Ask for a segment. The one before must have ended."""
+    def submit(self, job: Job[Key], segment: Segment, *, params: Params | None = None, is_urgent: bool = False) -> None:
+        """Ask for a segment. The one before must have ended. `params`: other ones, from now on."""
         with self._condition:
             assert job.segment is None, "one segment of a session at a time"
             if job.is_closed or self._is_closed:
                 return
-            job.segment, job.is_urgent = segment, is_urgent
+            job.segment, job.params, job.is_urgent = segment, params or job.params, is_urgent
             self._waiting[job] = None
             self._condition.notify()
 
@@ -129,12 +114,16 @@ class Scheduler(Generic[Key]):
                 self._condition.notify()
 
     def close_job(self, job: Job[Key]) -> None:
-        """Nothing more is wanted. A slot it holds is free again at the next step."""
+        """Nothing more is wanted: at the next step its slot is free again, and the model forgets the session."""
         with self._condition:
+            if job.is_closed:
+                return
             job.is_closed = True
             self._waiting.pop(job, None)
             if job.slot is not None:
                 self._retire(job.slot)
+            if job.last_slot is not None:
+                self._forget(job, job.last_slot)
                 self._condition.notify()
 
     def wake(self) -> None:
@@ -155,7 +144,7 @@ class Scheduler(Generic[Key]):
     def num_busy_slots(self) -> int:
         """Slots that are owned, or hold something that the device has not yet been told to forget."""
         with self._condition:
-            return sum(slot.job is not None or slot.has_leftovers for slot in self._slots)
+            return len(self._slots) - len(self._free) + len(self._releases)
 
     @property
     def num_waiting(self) -> int:
@@ -169,147 +158,140 @@ class Scheduler(Generic[Key]):
         """What to do next; waits while there is nothing. None: closed."""
         with self._condition:
             while not self._is_closed:
-                releases = self._take_leftovers()
                 prefills = self._admit()
                 runnable = self._runnable()
-                if releases or prefills or runnable:
-                    return self._step(releases, prefills, runnable)
+                if self._releases or self._forgets or prefills or runnable:
+                    return self._step(prefills, runnable)
                 self._condition.wait()
             return None
 
-    def finish_step(self, step: Step[Key], results: Iterable[StepResult]) -> list[tuple[Job[Key], StepResult]]:
+    def finish_step(
+        self, step: Step[Key], results: Iterable[StepResult], not_ready: Sequence[int] = ()
+    ) -> list[tuple[Job[Key], StepResult]]:
         """Count what was made; the results that are still wanted, with whose they are."""
-        by_slot = {result.slot: result for result in results}
         wanted: list[tuple[Job[Key], StepResult]] = []
         now_s = self._clock()
         with self._condition:
-            for index, job, generation in zip(step.slots, step.jobs, step.generations, strict=True):
-                slot, result = self._slots[index], by_slot.get(index)
-                if slot.generation != generation:
-                    continue
-                if result is None:
-                    slot.is_waiting_for_model = self._num_wakes == step.num_wakes
-                else:
-                    self._count(slot, job, result, now_s)
+            self._note_not_ready(step, set(not_ready))
+            for result in results:
+                slot, (job, generation) = self._slots[result.slot], step.rows[result.slot]
+                if slot.generation == generation:
+                    job.count(len(result.pcm), now_s, self._sample_rate_hz)
                     wanted.append((job, result))
+                    if result.is_segment_end or result.error is not None:
+                        self._retire(slot)
         return wanted
 
     # -- under the lock --------------------------------------------------------------------------------------------
 
-    def _take_leftovers(self) -> list[int]:
-        leftovers = [slot for slot in self._slots if slot.has_leftovers]
-        for slot in leftovers:
-            slot.has_leftovers = False
-        return [slot.index for slot in leftovers]
-
     def _admit(self) -> list[Prefill]:
         prefills: list[Prefill] = []
-        num_prefilling = sum(slot.is_prefilling for slot in self._slots)
-        free = [slot for slot in self._slots if slot.job is None]
-        while num_prefilling < self._num_prefills and (job := self._next_job()) is not None:
-            if not self._has_slot_for(job, len(free)) or not self._has_prefill_for(job, num_prefilling):
+        if not self._free:
+            return prefills
+        for job in sorted(self._in_line(), key=priority):
+            if not self._has_slot_for(job) or not self._has_prefill_for(job):
                 break
             del self._waiting[job]
-            prefills.append(self._give(free.pop(0), job))
-            num_prefilling += 1
+            prefills.append(self._give(self._slot_for(job), job))
         return prefills
 
-    def _next_job(self) -> Job[Key] | None:
-        """Who is admitted next. A session whose reader has not taken what it has waits until it does."""
-        return min((job for job in self._waiting if not self._is_over_credit(job)), key=_priority, default=None)
+    def _in_line(self) -> Iterator[Job[Key]]:
+        """Who may be admitted. A session whose reader has not taken what it has waits until it does."""
+        return (job for job in self._waiting if not self._is_over_credit(job))
 
-    def _has_slot_for(self, job: Job[Key], num_free: int) -> bool:
+    def _has_slot_for(self, job: Job[Key]) -> bool:
         """Unpaced work takes what is left: the last slot stays open for a listener."""
-        return num_free > (0 if job.is_paced or len(self._slots) == 1 else 1)
+        return len(self._free) > (0 if job.is_paced or len(self._slots) == 1 else 1)
 
-    def _has_prefill_for(self, job: Job[Key], num_prefilling: int) -> bool:
+    def _has_prefill_for(self, job: Job[Key]) -> bool:
         """As with slots: the last place in prefill stays open."""
-        num_open = self._num_prefills - num_prefilling
+        num_open = self._num_prefills - len(self._prefilling)
         return num_open > (0 if job.is_paced or self._num_prefills == 1 else 1)
+
+    def _slot_for(self, job: Job[Key]) -> Slot[Key]:
+        """The slot that this session had last, if nobody has had it since: the model may hold in it what runs on. Else
+        one whose session is over, else the one that has been free for longest."""
+        last = job.last_slot
+        return last if last is not None and last.session == job.arrival else next(iter(self._free))
 
     def _give(self, slot: Slot[Key], job: Job[Key]) -> Prefill:
         assert job.segment is not None, "a waiting session has a segment"
         slot.generation += 1
-        slot.job, job.slot = job, slot
-        slot.is_prefilling, slot.is_waiting_for_model = True, False
-        return Prefill(slot.index, job.segment, job.voice, job.params)
+        slot.job, slot.session = job, job.arrival
+        job.slot = job.last_slot = slot
+        del self._free[slot]
+        self._prefilling.add(slot)
+        return Prefill(slot.index, job.segment, job.voice, job.params, job.arrival)
 
     def _runnable(self) -> list[Slot[Key]]:
-        ready = [slot for slot in self._slots if slot.job is not None and not slot.is_waiting_for_model]
-        held_up = [slot for slot in ready if slot.job is not None and self._is_over_credit(slot.job)]
-        within = [slot for slot in ready if slot not in held_up]
-        next_job = self._next_job()
-        num_free = sum(slot.job is None for slot in self._slots)
-        if next_job is not None and not self._has_slot_for(next_job, num_free):
+        within: list[Slot[Key]] = []
+        held_up: list[Slot[Key]] = []
+        for slot in self._slots:
+            if slot.job is not None and not slot.is_waiting_for_model:
+                (held_up if self._is_over_credit(slot.job) else within).append(slot)
+        if held_up and self._is_slot_wanted():
             # Readers that have stopped must not keep all slots: one held-up segment at a time is made to its end into
             # its session's queue (a segment is bounded) and gives its slot to who waits.
-            within += sorted(held_up, key=_num_queued)[-1:]
+            within.append(max(held_up, key=_num_queued))
+        if self._step_width >= len(self._slots):
+            return within
         return sorted(self._pressing(within), key=_slot_priority)[: self._step_width]
 
+    def _is_slot_wanted(self) -> bool:
+        """Whether who is next in line finds no slot."""
+        job = min(self._in_line(), key=priority, default=None)
+        return job is not None and not self._has_slot_for(job)
+
     def _pressing(self, slots: list[Slot[Key]]) -> list[Slot[Key]]:
-        """While a listener who hears nothing yet is in prefill, the processor is theirs: whoever has enough to hear
-        until that is over is not stepped. Prefill is bounded and ends with a wake.
+        """Where each row costs: while a listener who hears nothing yet is in prefill, the processor is theirs, and
+        whoever has enough to hear until that is over is not stepped. Prefill is bounded and ends with a wake.
         """
-        if not any(slot.is_prefilling and slot.job is not None and _is_unheard(slot.job) for slot in self._slots):
+        if not any(slot.job is not None and slot.job.is_unheard for slot in self._prefilling):
             return slots
         until_s = self._clock() + COMFORT_S
-        return [slot for slot in slots if slot.is_prefilling or _runs_dry_before(slot, until_s)]
+        return [
+            slot
+            for slot in slots
+            if slot in self._prefilling or (slot.job is not None and slot.job.runs_dry_before(until_s))
+        ]
 
     def _is_over_credit(self, job: Job[Key]) -> bool:
         return job.is_paced and job.num_queued > self._max_queued
 
-    def _step(self, releases: list[int], prefills: list[Prefill], runnable: Sequence[Slot[Key]]) -> Step[Key]:
-        return Step(
-            releases=releases,
-            prefills=prefills,
-            slots=[slot.index for slot in runnable],
-            jobs=[slot.job for slot in runnable if slot.job is not None],
-            generations=[slot.generation for slot in runnable],
-            num_wakes=self._num_wakes,
-        )
+    def _step(self, prefills: list[Prefill], runnable: Sequence[Slot[Key]]) -> Step[Key]:
+        releases, self._releases = self._releases, []
+        forgets, self._forgets = self._forgets, []
+        rows = {slot.index: (slot.job, slot.generation) for slot in runnable if slot.job is not None}
+        return Step(releases, forgets, prefills, rows, self._num_wakes)
 
-    def _count(self, slot: Slot[Key], job: Job[Key], result: StepResult, now_s: float) -> None:
-        slot.is_prefilling = False
-        num_samples = len(result.pcm)
-        job.num_made += num_samples
-        job.num_queued += num_samples
-        if num_samples:
-            starts_s = now_s if job.runs_dry_s is None else max(job.runs_dry_s, now_s)
-            job.runs_dry_s = starts_s + num_samples / self._sample_rate_hz
-        if result.is_segment_end or result.error is not None:
-            self._retire(slot)
+    def _note_not_ready(self, step: Step[Key], not_ready: set[int]) -> None:
+        """Who of a step waits for the model, unless that has woken us since. Who does not is past prefill."""
+        is_asleep = self._num_wakes == step.num_wakes
+        for index in not_ready:
+            _, generation = step.rows[index]
+            if self._slots[index].generation == generation:
+                self._slots[index].is_waiting_for_model = is_asleep
+        self._prefilling = {slot for slot in self._prefilling if slot.index in not_ready or slot.index not in step.rows}
 
     def _retire(self, slot: Slot[Key]) -> None:
         assert slot.job is not None, "only an owned slot is retired"
         slot.job.slot = slot.job.segment = None
         slot.job = None
         slot.generation += 1
-        slot.is_prefilling = slot.is_waiting_for_model = False
-        slot.has_leftovers = True
+        slot.is_waiting_for_model = False
+        self._free[slot] = None
+        self._prefilling.discard(slot)
+        self._releases.append(slot.index)
 
-
-def _priority(job: Job[Any]) -> tuple[int, float]:
-    """Smaller goes first: who hears nothing yet, then who is nearest to under-run, then the rest as they came."""
-    if not job.is_paced:
-        return 2, job.arrival
-    if _is_unheard(job):
-        return 0, job.arrival
-    assert job.runs_dry_s is not None, "else nothing of it was heard"
-    return 1, job.runs_dry_s
-
-
-def _is_unheard(job: Job[Any]) -> bool:
-    return job.is_paced and (job.is_urgent or job.runs_dry_s is None)
-
-
-def _runs_dry_before(slot: Slot[Any], time_s: float) -> bool:
-    job = slot.job
-    return job is not None and job.is_paced and (job.runs_dry_s is None or job.runs_dry_s < time_s)
+    def _forget(self, job: Job[Key], last: Slot[Key]) -> None:
+        self._forgets.append(job.arrival)
+        if last.session == job.arrival:
+            self._free.move_to_end(last, last=False)
 
 
 def _slot_priority(slot: Slot[Any]) -> tuple[int, float]:
     assert slot.job is not None, "only owned slots are stepped"
-    return _priority(slot.job)
+    return priority(slot.job)
 
 
 def _num_queued(slot: Slot[Any]) -> int:

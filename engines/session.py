@@ -17,10 +17,11 @@ from engines.adaptive import Choice, choose
 from engines.cleaning import SpeechFilter
 from engines.errors import EngineFailure, SessionClosed, TextTooLong
 from engines.frame_queue import FrameQueue
+from engines.jobs import Job
 from engines.model import StepResult
-from engines.scheduler import Job, Scheduler
+from engines.scheduler import Scheduler
 from engines.text_queue import Cut, TextQueue
-from engines.types import AudioFormat, Cutting, Frame, Granularity, Limits, Params, Voice, Word
+from engines.types import AudioFormat, ChunkSizes, Cutting, Frame, Granularity, Limits, Params, Voice, Word
 
 logger = logging.getLogger("tiding.session")
 
@@ -32,6 +33,7 @@ class Host(msgspec.Struct, frozen=True):
     format: AudioFormat
     limits: Limits
     is_speakable: Callable[[str], bool]
+    max_segment_chars: Callable[[str], int]
     clock: Callable[[], float]
     on_closed: "Callable[[Session], None]"
 
@@ -59,13 +61,15 @@ class Session:
         idle_flush_s: float | None,
     ) -> None:
         self.voice = voice
+        self._params = params
         self._host = host
         self._cutting: Cutting = cutting
         self._idle_flush_s = idle_flush_s
         self._loop = asyncio.get_running_loop()
         self._job: Job[Session] = host.scheduler.open_job(self, voice, params, is_paced=is_paced)
         self._filter = SpeechFilter(host.is_speakable)
-        self._texts = TextQueue(host.limits.max_segment_chars, self._filter.prepare)
+        max_chars = min(host.limits.max_segment_chars, host.max_segment_chars(params.language))
+        self._texts = TextQueue(max_chars, self._filter.prepare)
         self._in_flight: Cut | None = None
         self._choice: Choice | None = None
         self._num_segments_begun = 0
@@ -82,21 +86,31 @@ class Session:
 
     # -- text in ---------------------------------------------------------------------------------------------------
 
-    def push(self, text: str, *, label: object = None) -> str:
+    def push(self, text: str, *, label: object = None, chunk_sizes: ChunkSizes | None = None) -> str:
         """Add text as it comes; the segmenter cuts it. Returns the characters that the voice cannot speak, each once.
+
+        `label` comes back with the frames; `chunk_sizes` are other ones than the session's. Of text that is joined
+        with what waits already, both are those of its beginning.
 
         Raises:
             TextTooLong: more text would wait than a session may hold.
             SessionClosed: after `finish` or `cancel`.
         """
         self._check_open(len(text))
-        self._texts.push(text, self._cutting, label)
+        self._texts.push(text, self._cutting, label, chunk_sizes)
         return self._pushed()
 
-    def push_segment(self, text: str, *, cutting: Cutting = "sentence", label: object = None) -> str:
+    def push_segment(
+        self,
+        text: str,
+        *,
+        cutting: Cutting = "sentence",
+        label: object = None,
+        chunk_sizes: ChunkSizes | None = None,
+    ) -> str:
         """Add text that is one segment for the client, whatever is in it. Otherwise as `push`."""
         self._check_open(len(text))
-        self._texts.push_message(text, cutting, label)
+        self._texts.push_message(text, cutting, label, chunk_sizes)
         return self._pushed()
 
     def flush(self) -> None:
@@ -252,13 +266,19 @@ class Session:
         self._num_segments_begun += 1
         self._segment_offset_ms = self._num_received * 1000 / self._host.format.sample_rate_hz
         is_urgent = self._choice is not None and self._choice.is_urgent
-        self._host.scheduler.submit(self._job, cut.segment, is_urgent=is_urgent)
+        self._host.scheduler.submit(self._job, cut.segment, params=self._params_of(cut), is_urgent=is_urgent)
+
+    def _params_of(self, cut: Cut) -> Params:
+        sizes = cut.chunk_sizes
+        if sizes is None:
+            return self._params
+        return msgspec.structs.replace(self._params, first_chunk_frames=sizes.first, chunk_frames=sizes.later)
 
     def _receive(self, result: StepResult, cut: Cut) -> None:
         words = tuple(self._in_session_time(word) for word in result.words)
         if words:
             self._text_end = words[-1].char_end
-        if result.is_segment_end and cut.segment is not None:
+        if result.is_segment_end and cut.segment is not None and not result.cut_short:
             self._text_end = cut.segment.end
         self._num_received += len(result.pcm)
         is_end = result.is_segment_end and cut.is_last_of_number

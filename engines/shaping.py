@@ -6,13 +6,17 @@ it.
 """
 
 from collections import deque
+from typing import Final
 
 import msgspec
 import numpy as np
 
-from engines.audio import SilenceTrimmer, silence
+from engines.audio import SilenceTrimmer, fade_out, silence
 from engines.model import StepResult
 from engines.types import Segment, Word
+
+CUT_FADE_MS: Final = 30.0
+"""How long a segment that was cut short takes to fade: enough not to sound like a click, and less than a phoneme."""
 
 
 class SegmentShaper:
@@ -22,6 +26,7 @@ class SegmentShaper:
         self._pause = silence(segment.pause_before_ms, sample_rate_hz)
         self._trimmer = SilenceTrimmer(sample_rate_hz)
         self._samples_per_ms = sample_rate_hz / 1000
+        self._cut_fade = round(CUT_FADE_MS * sample_rate_hz / 1000)
         self._num_out = 0
         self._words: deque[Word] = deque()
 
@@ -31,10 +36,12 @@ class SegmentShaper:
         pcm = self._trimmer.process(result.pcm)
         if result.is_segment_end:
             pcm = np.concatenate((pcm, self._trimmer.flush()))
+        if result.cut_short:
+            pcm = fade_out(pcm, self._cut_fade)
         if len(pcm) and not self._num_out:
             pcm = np.concatenate((self._pause, pcm))
         self._num_out += len(pcm)
-        words = self._take_words(is_last=result.is_segment_end)
+        words = self._take_words(is_last=result.is_segment_end and not result.cut_short)
         return msgspec.structs.replace(result, pcm=pcm, words=words)
 
     def _take_words(self, *, is_last: bool) -> tuple[Word, ...]:

@@ -12,7 +12,7 @@ import msgspec
 
 from engines.cleaning import has_speech
 from engines.segmenter import Segmenter
-from engines.types import Boundary, Cutting, Granularity, Segment
+from engines.types import Boundary, ChunkSizes, Cutting, Granularity, Segment
 
 PAUSE_MS = {Boundary.NONE: 0.0, Boundary.CLAUSE: 120.0, Boundary.SENTENCE: 250.0, Boundary.PARAGRAPH: 450.0}
 
@@ -24,13 +24,23 @@ class Cut(msgspec.Struct, frozen=True):
     segment: Segment | None
     is_last_of_number: bool
     label: object
+    chunk_sizes: ChunkSizes | None
 
 
 class _Passage:
-    def __init__(self, start: int, max_chars: int, cutting: Cutting, label: object, *, is_message: bool) -> None:
-        self.segmenter = Segmenter(start=start, max_chars=max_chars)
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        cutting: Cutting,
+        label: object,
+        chunk_sizes: ChunkSizes | None,
+        *,
+        is_message: bool,
+    ) -> None:
+        self.segmenter = segmenter
         self.cutting: Cutting = cutting
         self.label = label
+        self.chunk_sizes = chunk_sizes
         self.is_message = is_message
         self.is_open = not is_message
         self.has_been_cut = False
@@ -70,16 +80,18 @@ class TextQueue:
         """How the text that is next in line wants to be cut; None while there is none."""
         return self._passages[0].cutting if self._passages else None
 
-    def push(self, text: str, cutting: Cutting, label: object) -> None:
-        """Add text to the open passage."""
+    def push(self, text: str, cutting: Cutting, label: object = None, chunk_sizes: ChunkSizes | None = None) -> None:
+        """Add text to the open passage. Where there is one, it keeps what it began with."""
         if not self._passages or not self._passages[-1].is_open:
-            self._passages.append(_Passage(len(self.text), self._max_chars, cutting, label, is_message=False))
+            self._passages.append(_Passage(self._segmenter(), cutting, label, chunk_sizes, is_message=False))
         self._append(text)
 
-    def push_message(self, text: str, cutting: Cutting, label: object) -> None:
+    def push_message(
+        self, text: str, cutting: Cutting, label: object = None, chunk_sizes: ChunkSizes | None = None
+    ) -> None:
         """Add a message that is a segment as it stands."""
         self.flush()
-        self._passages.append(_Passage(len(self.text), self._max_chars, cutting, label, is_message=True))
+        self._passages.append(_Passage(self._segmenter(), cutting, label, chunk_sizes, is_message=True))
         self._append(text)
 
     def flush(self) -> None:
@@ -106,6 +118,9 @@ class TextQueue:
                 return cut
         return None
 
+    def _segmenter(self) -> Segmenter:
+        return Segmenter(start=len(self.text), max_chars=self._max_chars)
+
     def _append(self, text: str) -> None:
         self._passages[-1].segmenter.push(self._prepare(text))
         self.text += text
@@ -121,7 +136,7 @@ class TextQueue:
             self._rest = segment.boundary
         passage.has_been_cut = True
         is_last = not passage.is_message or passage.is_spent
-        return Cut(self._num_segments, segment, is_last, passage.label)
+        return Cut(self._num_segments, segment, is_last, passage.label, passage.chunk_sizes)
 
     def _pause_before(self, passage: _Passage) -> float:
         """A client that sends segments as they stand adds its own pauses between them."""

@@ -5,7 +5,7 @@ positions are character offsets into all the text that was pushed into the sessi
 """
 
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -78,17 +78,43 @@ class Word(msgspec.Struct, frozen=True):
     char_end: int
 
 
-class Params(msgspec.Struct, frozen=True):
-    """What one session asks of the model. The same text, voice and seed give the same audio."""
+class ChunkSizes(msgspec.Struct, frozen=True):
+    """How much audio is wanted at once, in frames of 46.44 ms: first in a segment, and later in it.
 
+    A hint to models that make audio in chunks. It changes when audio comes, not what it is.
+    """
+
+    first: int = 4
+    later: int = 8
+
+
+SMALL_CHUNKS: Final = ChunkSizes()
+"""For a listener who waits."""
+
+
+class Params(msgspec.Struct, frozen=True):
+    """What a session asks of the model for a segment. The same text, voice and params give the same audio.
+
+    `language` is a primary subtag of those that the model speaks. `temperature` (0: greedy), `top_k` and `cfg_scale`
+    are the sampler's; None is the model's own choice. `first_chunk_frames` and `chunk_frames` are the `ChunkSizes` that
+    are wanted, of this segment. A model ignores what it has no use for.
+    """
+
+    language: str = "en"
     seed: int = 0
+    temperature: float | None = None
+    top_k: int | None = None
+    cfg_scale: float | None = None
+    first_chunk_frames: int = 4
+    chunk_frames: int = 8
 
 
 class Frame(msgspec.Struct, frozen=True):
     """One step's worth of a session's audio.
 
-    `segment` counts from 1. `words` ended within this frame. `text_end` is the character position up to which the
-    audio delivered so far, this frame included, has spoken. `label` is what the text was pushed with.
+    `segment` counts from 1. `words` ended within this frame, or before it where the model knew no sooner. `text_end` is
+    the character position up to which the audio delivered so far, this frame included, has spoken. `label` is what the
+    text was pushed with.
     """
 
     pcm: Pcm
@@ -102,7 +128,7 @@ class Frame(msgspec.Struct, frozen=True):
 class Limits(msgspec.Struct, frozen=True):
     """What the engine grants a session, and how it paces itself. Times in seconds of audio unless said otherwise."""
 
-    max_sessions: int = 256
+    max_sessions: int = 1024
     max_waiting_chars: int = 20_000
     max_segment_chars: int = 160
     max_queued_s: float = 1.0

@@ -13,11 +13,11 @@ from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
-from engines.encoders import DEFAULT_RATE_HZ, PcmEncoding
+from engines.encoders import DEFAULT_RATE_HZ
 from engines.engine import Engine
 from engines.session import Session
-from engines.voices import DEFAULT_VOICE
-from modes.http_audio import Output, Seed, Sizes, VoiceRef, chunks, output, voice_name
+from engines.types import SMALL_CHUNKS
+from modes.http_audio import Manner, Output, chunks, open_session, output
 
 IDLE_S: Final = 30.0
 """A stream that nobody uses for so long is closed."""
@@ -25,18 +25,12 @@ IDLE_S: Final = 30.0
 REMEMBERED_S: Final = 300.0
 """A stream that is over keeps its id for so long, so that a late request gets a better answer than 404."""
 
-SIZES: Final = Sizes(4, 8)
 
-
-class OpenRequest(msgspec.Struct, frozen=True):
+class OpenRequest(Manner, frozen=True, kw_only=True):
     """How the stream will sound. Its text comes later."""
 
-    voice: str | VoiceRef = DEFAULT_VOICE
-    language: str = "en"
     sample_rate: int = DEFAULT_RATE_HZ
     response_format: str = "pcm"
-    encoding: PcmEncoding = "pcm_s16le"
-    seed: Seed = 0
 
 
 class AppendRequest(msgspec.Struct, frozen=True):
@@ -93,7 +87,7 @@ class AdaptiveStream:
         """The stream's chunks. A reader that leaves before the end takes the stream with it."""
         try:
             yield self.wanted.header(None)
-            async with aclosing(chunks(self.session, self._encoder, SIZES)) as audio:
+            async with aclosing(chunks(self.session, self._encoder, SMALL_CHUNKS)) as audio:
                 async for chunk in audio:
                     yield chunk
             self.end("done")
@@ -156,13 +150,7 @@ def mode(
     async def open_stream(data: JSONBody[OpenRequest | None] = None) -> Opened:
         request = data or OpenRequest()
         wanted = output(request.response_format, request.sample_rate, request.encoding)
-        session = engine.open_session(
-            voice=voice_name(request.voice),
-            language=request.language,
-            seed=request.seed,
-            cutting="adaptive",
-            idle_flush_s=engine.limits.idle_flush_s,
-        )
+        session = open_session(engine, request, cutting="adaptive", idle_flush_s=engine.limits.idle_flush_s)
         stream_id = streams.add(AdaptiveStream(session, wanted, engine.format.sample_rate_hz, idle_s))
         return Opened(stream_id, f"/v1/tts/stream/{stream_id}/audio")
 

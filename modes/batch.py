@@ -3,35 +3,28 @@
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
-import msgspec
 from litestar import Response, post
 from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta
 
-from engines.encoders import PcmEncoding
 from engines.engine import Engine
 from engines.errors import RequestError, UnspeakableText
-from engines.voices import DEFAULT_VOICE
-from modes.http_audio import Seed, VoiceRef, encode, output, voice_name
+from modes.http_audio import WHOLE, Manner, encode, open_session, output
 
 SPEECH_RATE_HZ: Final = 24_000
 """OpenAI's clients assume it and have no way to ask. Source: OpenAI, text-to-speech guide, format `pcm`."""
 
 
-class SpeechRequest(msgspec.Struct, frozen=True):
+class SpeechRequest(Manner, frozen=True, kw_only=True):
     """What to say, and how. `model` may be any name: the loaded model speaks."""
 
     input: str
-    voice: str | VoiceRef = DEFAULT_VOICE
-    language: str = "en"
     model: str = ""
     response_format: str = "wav"
     speed: Annotated[float, Meta(ge=0.25, le=4.0)] = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
     sample_rate: int = SPEECH_RATE_HZ
-    encoding: PcmEncoding = "pcm_s16le"
-    seed: Seed = 0
 
 
 def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
@@ -43,13 +36,7 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
         wanted = output(data.response_format, data.sample_rate, data.encoding)
         encoder = wanted.encoder(engine.format.sample_rate_hz)
         audio = bytearray()
-        async with engine.open_session(
-            voice=voice_name(data.voice),
-            language=data.language,
-            seed=data.seed,
-            cutting="sentence",
-            is_paced=False,
-        ) as session:
+        async with open_session(engine, data, chunk_sizes=WHOLE, cutting="sentence", is_paced=False) as session:
             session.push(data.input)
             session.finish()
             if not session.has_speech:

@@ -11,16 +11,24 @@ from litestar.response import Stream
 from msgspec import Meta
 
 from engines.encoders import PcmEncoder, PcmEncoding, wav_header
+from engines.engine import Engine
 from engines.errors import RequestError, SessionClosed
 from engines.session import Session
-from engines.types import Frame
+from engines.types import SMALL_CHUNKS, ChunkSizes, Cutting, Frame
+from engines.voices import DEFAULT_VOICE
 
 WIRE_FRAME_S: Final = 1024 / 22_050
 """What clients count chunks in: 46.44 ms of audio, whichever model is loaded. Source: Magpie's codec."""
 
 FORMATS: Final = ("pcm", "wav")
 
+WHOLE: Final = ChunkSizes(32, 32)
+"""What is sent when it is whole is best made in large chunks."""
+
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
+TopK: TypeAlias = Annotated[int, Meta(ge=1, le=2048)]
+CfgScale: TypeAlias = Annotated[float, Meta(ge=1, le=10)]
 NumFrames: TypeAlias = Annotated[int, Meta(ge=1, le=4096)]
 
 
@@ -30,11 +38,17 @@ class VoiceRef(msgspec.Struct, frozen=True):
     id: str
 
 
-class Sizes(msgspec.Struct, frozen=True):
-    """Chunk sizes in wire frames: of the first chunk of a segment's stream, and of those after it."""
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """What every request that speaks may say. A sampler's field that is null, or that the model does not have, is the
+    model's own."""
 
-    first: int
-    later: int
+    voice: str | VoiceRef = DEFAULT_VOICE
+    language: str = "en"
+    encoding: PcmEncoding = "pcm_s16le"
+    seed: Seed = 0
+    temperature: Temperature | None = None
+    top_k: TopK | None = None
+    cfg_scale: CfgScale | None = None
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -64,8 +78,28 @@ class Output(msgspec.Struct, frozen=True):
         return {"X-Sample-Rate": str(self.sample_rate), "X-Channels": "1", "X-Encoding": self.encoding}
 
 
-def voice_name(voice: str | VoiceRef) -> str:
-    return voice if isinstance(voice, str) else voice.id
+def open_session(
+    engine: Engine,
+    wanted: Manner,
+    *,
+    chunk_sizes: ChunkSizes = SMALL_CHUNKS,
+    cutting: Cutting = "early",
+    is_paced: bool = True,
+    idle_flush_s: float | None = None,
+) -> Session:
+    """A session that speaks as a request asks. Raises what `Engine.open_session` does."""
+    return engine.open_session(
+        voice=wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id,
+        language=wanted.language,
+        seed=wanted.seed,
+        temperature=wanted.temperature,
+        top_k=wanted.top_k,
+        cfg_scale=wanted.cfg_scale,
+        chunk_sizes=chunk_sizes,
+        cutting=cutting,
+        is_paced=is_paced,
+        idle_flush_s=idle_flush_s,
+    )
 
 
 def output(response_format: str, sample_rate: int, encoding: PcmEncoding) -> Output:
@@ -82,7 +116,7 @@ def output(response_format: str, sample_rate: int, encoding: PcmEncoding) -> Out
     return Output(sample_rate, encoding, response_format == "wav")
 
 
-async def chunks(session: Session, encoder: PcmEncoder, sizes: Sizes) -> AsyncGenerator[bytes]:
+async def chunks(session: Session, encoder: PcmEncoder, sizes: ChunkSizes) -> AsyncGenerator[bytes]:
     """The session's audio in chunks, each as soon as it is full; what a segment leaves over is not held back for the
     next.
 

@@ -9,8 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from engines.encoders import DEFAULT_RATE_HZ, PcmEncoding
-from engines.voices import DEFAULT_VOICE
-from modes.http_audio import Seed, VoiceRef
+from modes.http_audio import Manner
 
 Delivery: TypeAlias = Literal["batch", "stream", "adaptive"]
 """Whether a segment is sent when it is whole, as it is made, or in pieces chosen by the listener's buffer."""
@@ -23,19 +22,15 @@ class _Message(msgspec.Struct, frozen=True, tag_field="type"):
     pass
 
 
-class Init(_Message, frozen=True, tag="init"):
+class Init(Manner, frozen=True, kw_only=True, tag_field="type", tag="init"):
     """Settings for what follows. Drops the running stream and begins a new one. No `send_rate`: the server's."""
 
-    voice: str | VoiceRef = DEFAULT_VOICE
-    language: str = "en"
     default_mode: Delivery = "batch"
     sample_rate: int = DEFAULT_RATE_HZ
-    encoding: PcmEncoding = "pcm_s16le"
     aggregate: Aggregate = "auto"
     send_rate: Annotated[float, Meta(ge=0, le=1000)] | None = None
     word_timestamps: bool = False
     speed: Annotated[float, Meta(ge=0.25, le=4.0)] = 1.0
-    seed: Seed = 0
 
 
 class Text(_Message, frozen=True, tag="text"):

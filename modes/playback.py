@@ -75,6 +75,9 @@ class PlayClock:
         return self._text_end[index - 1] if index else 0
 
     def _note(self, end_ms: float, text_end: int) -> None:
-        if not self._end_ms or end_ms >= self._end_ms[-1]:
-            self._end_ms.append(end_ms)
-            self._text_end.append(max(text_end, self._text_end[-1] if self._text_end else 0))
+        """A model may know a word only when it has sounded: then it goes among what is noted already."""
+        place = bisect.bisect_right(self._end_ms, end_ms)
+        self._end_ms.insert(place, end_ms)
+        self._text_end.insert(place, max(text_end, self._text_end[place - 1] if place else 0))
+        for later in range(place + 1, len(self._text_end)):
+            self._text_end[later] = max(self._text_end[later], text_end)

@@ -12,8 +12,8 @@ import msgspec
 from engines.encoders import PcmEncoder
 from engines.errors import SessionClosed
 from engines.session import Session
-from engines.types import Cutting, Frame, Word
-from modes.http_audio import WIRE_FRAME_S, Sizes, encode
+from engines.types import ChunkSizes, Cutting, Frame, Word
+from modes.http_audio import WHOLE, WIRE_FRAME_S, encode
 from modes.messages import (
     Cancelled,
     Delivery,
@@ -29,10 +29,10 @@ from modes.messages import (
 )
 from modes.playback import Pace, PlayClock
 
-PRESETS: Final[dict[Preset, Sizes]] = {
-    "aggressive": Sizes(4, 8),
-    "balanced": Sizes(6, 10),
-    "conservative": Sizes(8, 12),
+PRESETS: Final[dict[Preset, ChunkSizes]] = {
+    "aggressive": ChunkSizes(4, 8),
+    "balanced": ChunkSizes(6, 10),
+    "conservative": ChunkSizes(8, 12),
 }
 """Chunks in wire frames. Source: protocol, "TTS, WebSocket"."""
 
@@ -48,7 +48,7 @@ class Style(msgspec.Struct, frozen=True):
     """How a segment is delivered: the label that its text is pushed with."""
 
     delivery: Delivery
-    sizes: Sizes
+    sizes: ChunkSizes
 
 
 class SpokenStream:
@@ -87,10 +87,12 @@ class SpokenStream:
     def push(self, message: Text) -> str:
         """Add text; the characters that cannot be spoken come back."""
         delivery = message.mode or self._options.default_mode
-        style = Style(delivery, PRESETS[message.preset])
+        sizes = WHOLE if delivery == "batch" else PRESETS[message.preset]
+        style = Style(delivery, sizes)
         if self.stands_alone(message):
-            return self.session.push_segment(message.text, cutting=_message_cutting(message, delivery), label=style)
-        return self.session.push(message.text, label=style)
+            cutting = _message_cutting(message, delivery)
+            return self.session.push_segment(message.text, cutting=cutting, label=style, chunk_sizes=sizes)
+        return self.session.push(message.text, label=style, chunk_sizes=sizes)
 
     def close(self) -> None:
         self.is_closed = True

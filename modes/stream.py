@@ -2,33 +2,28 @@
 
 from collections.abc import Sequence
 
-import msgspec
 from litestar import post
 from litestar.params import JSONBody
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
-from engines.encoders import DEFAULT_RATE_HZ, PcmEncoding
+from engines.encoders import DEFAULT_RATE_HZ
 from engines.engine import Engine
 from engines.errors import UnspeakableText
-from engines.voices import DEFAULT_VOICE
-from modes.http_audio import NumFrames, Seed, Sizes, VoiceRef, chunks, output, streamed, voice_name
+from engines.types import ChunkSizes
+from modes.http_audio import Manner, NumFrames, chunks, open_session, output, streamed
 
 
-class StreamRequest(msgspec.Struct, frozen=True):
+class StreamRequest(Manner, frozen=True, kw_only=True):
     """What to say, and in what pieces. Frames are of 46.44 ms; `overlap_frames` is accepted for old clients and means
     nothing: pieces join exactly without overlap."""
 
     input: str
-    voice: str | VoiceRef = DEFAULT_VOICE
-    language: str = "en"
     first_chunk_frames: NumFrames = 8
     chunk_size_frames: NumFrames = 16
     overlap_frames: int = 12
     sample_rate: int = DEFAULT_RATE_HZ
     response_format: str = "pcm"
-    encoding: PcmEncoding = "pcm_s16le"
-    seed: Seed = 0
 
 
 def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
@@ -42,7 +37,8 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
     async def stream(data: JSONBody[StreamRequest]) -> Stream:
         wanted = output(data.response_format, data.sample_rate, data.encoding)
         encoder = wanted.encoder(engine.format.sample_rate_hz)
-        session = engine.open_session(voice=voice_name(data.voice), language=data.language, seed=data.seed)
+        sizes = ChunkSizes(data.first_chunk_frames, data.chunk_size_frames)
+        session = open_session(engine, data, chunk_sizes=sizes)
         try:
             session.push(data.input)
             session.finish()
@@ -51,6 +47,6 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
         except Exception:
             session.cancel()
             raise
-        return await streamed(chunks(session, encoder, Sizes(data.first_chunk_frames, data.chunk_size_frames)), wanted)
+        return await streamed(chunks(session, encoder, sizes), wanted)
 
     return [stream]

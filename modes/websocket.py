@@ -14,7 +14,7 @@ from litestar.types import ControllerRouterHandler
 from engines.engine import Engine
 from engines.errors import EngineFailure, RequestError, SpeechError
 from engines.segmenter import Verdict, sentence_end
-from modes.http_audio import voice_name
+from modes.http_audio import open_session
 from modes.messages import (
     Cancel,
     Cancelled,
@@ -157,13 +157,7 @@ class Connection:
 
     def _create(self, options: Init, *, is_asked_for: bool) -> SpokenStream:
         engine = self._engine
-        session = engine.open_session(
-            voice=voice_name(options.voice),
-            language=options.language,
-            seed=options.seed,
-            cutting=cutting_of(options),
-            idle_flush_s=engine.limits.idle_flush_s,
-        )
+        session = open_session(engine, options, cutting=cutting_of(options), idle_flush_s=engine.limits.idle_flush_s)
         send_rate = engine.limits.send_rate if options.send_rate is None else options.send_rate
         try:
             return SpokenStream(

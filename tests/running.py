@@ -73,6 +73,7 @@ async def until_idle(engine: Engine, model: FakeModel) -> None:
     await until(lambda: engine.num_sessions == 0, "no session is left")
     await until(lambda: engine.num_busy_slots == 0, "no slot is busy")
     await until(lambda: model.num_held_rows == 0, "the model holds no row")
+    await until(lambda: model.num_known_sessions == 0, "the model knows no session")
 
 
 async def frames_of(session: Session) -> list[Frame]:

@@ -5,8 +5,9 @@ from collections.abc import Collection
 
 import numpy as np
 
+from engines.jobs import Job
 from engines.model import StepResult
-from engines.scheduler import Job, Scheduler, Step
+from engines.scheduler import Scheduler, Step
 from engines.types import Params, Segment, Voice
 
 VOICE = Voice("sine", "en-US")
@@ -67,15 +68,17 @@ class Bench:
         *,
         ends: Collection[str] = (),
         not_ready: Collection[str] = (),
+        silent: Collection[str] = (),
         error: Exception | None = None,
     ) -> list[str]:
-        """Answer a step as a model would; whose results were still wanted."""
+        """Answer a step as a model would; whose results were still wanted. Who is silent has advanced without one."""
+        late = [slot for slot, (job, _) in step.rows.items() if job.owner in not_ready]
         results = [
             StepResult(slot, np.zeros(num_samples, np.float32), is_segment_end=job.owner in ends, error=error)
-            for slot, job in zip(step.slots, step.jobs, strict=True)
-            if job.owner not in not_ready
+            for slot, (job, _) in step.rows.items()
+            if job.owner not in (*not_ready, *silent)
         ]
-        return [job.owner for job, _ in self.scheduler.finish_step(step, results)]
+        return [job.owner for job, _ in self.scheduler.finish_step(step, results, late)]
 
     def run(self, num_samples: int = 100, *, ends: Collection[str] = ()) -> list[str]:
         """One whole step; who was stepped, most pressing first."""
@@ -85,7 +88,7 @@ class Bench:
 
 
 def owners(step: Step[str]) -> list[str]:
-    return [job.owner for job in step.jobs]
+    return [job.owner for job, _ in step.rows.values()]
 
 
 def admitted(step: Step[str]) -> list[str]:

@@ -224,6 +224,18 @@ def test_a_flushed_trimmer_gives_nothing_more() -> None:
     assert trimmer.flush().size == 0
 
 
+@given(st.lists(st.tuples(st.integers(0, 700), st.sampled_from([-90, -20])), max_size=12))
+def test_the_memory_of_a_piece_is_its_owners_again(parts: list[tuple[int, float]]) -> None:
+    parts_pcm = [noise(num, level, seed) for seed, (num, level) in enumerate(parts)]
+    trimmer, memory, kept = SilenceTrimmer(HZ), np.zeros(700, np.float32), []
+    for pcm in parts_pcm:
+        piece = memory[: pcm.size]
+        piece[:] = pcm
+        kept.append(trimmer.process(piece))
+        memory[:] = 9.0
+    assert np.array_equal(np.concatenate([*kept, trimmer.flush()]), run(SilenceTrimmer(HZ), parts_pcm))
+
+
 def test_silence_inside_is_kept_exactly() -> None:
     pcm = np.concatenate([silence(300, HZ), noise(HZ, -20), noise(2 * HZ, -90), noise(HZ, -20), silence(400, HZ)])
     trimmer = SilenceTrimmer(HZ)

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import hibari
 import hibari.voices
@@ -37,19 +38,19 @@ class Voice:
         self._woken = threading.Event()
         self.model = load(self._woken.set)
 
-    def speak(self, *segments: Segment, seed: int = 0) -> list[list[StepResult]]:
+    def speak(self, *segments: Segment, **params: Any) -> list[list[StepResult]]:
         """Each segment's results, all stepped together."""
         voice = self.model.voices[0]
         slots = range(len(segments))
-        self.model.prefill([Prefill(slot, segments[slot], voice, Params(seed=seed)) for slot in slots])
+        self.model.prefill([Prefill(slot, segments[slot], voice, Params(**params), slot) for slot in slots])
         results: list[list[StepResult]] = [[] for _ in slots]
         while running := [slot for slot in slots if not (results[slot] and results[slot][-1].is_segment_end)]:
             self._woken.clear()
             made = self.model.step(running)
-            for result in made:
+            for result in made.results:
                 assert result.error is None, result.error
                 results[result.slot].append(result)
-            assert made or self._woken.wait(20), "nobody woke us"
+            assert made.results or self._woken.wait(20), "nobody woke us"
         for slot in slots:
             self.model.release(slot)
         return results
@@ -122,6 +123,13 @@ def test_text_and_seed_decide_the_audio_wherever_the_segment_stands(voice: Voice
     assert np.array_equal(audio_of(first), audio_of(again))
     assert np.array_equal(audio_of(first), audio_of(elsewhere))
     assert not np.array_equal(audio_of(first), audio_of(other))
+
+
+def test_knobs_that_it_does_not_have_and_sizes_of_chunks_change_nothing(voice: Voice) -> None:
+    segment = Segment("Hello.", 0)
+    asked = {"temperature": 0.1, "top_k": 3, "cfg_scale": 9.0, "first_chunk_frames": 1, "chunk_frames": 50}
+    (plain,), (turned,) = voice.speak(segment), voice.speak(segment, **asked)
+    assert np.array_equal(audio_of(plain), audio_of(turned))
 
 
 def test_noise_that_is_kept_is_the_noise_that_would_be_drawn() -> None:
@@ -241,7 +249,7 @@ def test_no_other_voice_can_be_reached_and_no_network_is(monkeypatch: pytest.Mon
 def test_a_row_is_released_in_mid_prefill_and_used_again(voice: Voice, bare: hibari.Hibari) -> None:
     model = voice.model
     for _ in range(5):
-        model.prefill([Prefill(slot, Segment(LONG, 0), model.voices[0], Params()) for slot in range(4)])
+        model.prefill([Prefill(slot, Segment(LONG, 0), model.voices[0], Params(), slot) for slot in range(4)])
         for slot in range(4):
             model.release(slot)
     (results,) = voice.speak(Segment("Hello.", 0))

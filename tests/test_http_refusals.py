@@ -39,6 +39,15 @@ WRONG_FIELDS: list[tuple[dict[str, Any], int, str]] = [
     ({"seed": "lucky"}, 422, "seed"),
     ({"seed": -1}, 422, "seed"),
     ({"seed": 2**70}, 422, "seed"),
+    ({"temperature": -0.1}, 422, "temperature"),
+    ({"temperature": 2.1}, 422, "temperature"),
+    ({"temperature": "warm"}, 422, "temperature"),
+    ({"top_k": 0}, 422, "top_k"),
+    ({"top_k": 2049}, 422, "top_k"),
+    ({"top_k": 1.5}, 422, "top_k"),
+    ({"cfg_scale": 0.9}, 422, "cfg_scale"),
+    ({"cfg_scale": 10.1}, 422, "cfg_scale"),
+    ({"cfg_scale": True}, 422, "cfg_scale"),
 ]
 
 MALFORMED = {

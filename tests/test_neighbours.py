@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engines.engine import Engine
 from engines.fake import FakeModel, Gate
-from engines.model import Prefill, StepResult, Wake
+from engines.model import Made, Prefill, Wake
 from engines.session import Session
 from engines.types import Limits
 from tests.running import allow_steps, audio_of, frames_of, num_steps, running, until, until_idle
@@ -61,6 +61,7 @@ async def test_results_of_a_step_cross_to_the_loop_in_one_call() -> None:
         await allow_steps(gate, model, 6)
         for session in sessions:
             await anext(session)
+        await asyncio.to_thread(gate.wait_held)  # the sixth is delivered
         loop = asyncio.get_running_loop()
         calls: list[Callable[..., object]] = []
         call_soon = loop.call_soon_threadsafe
@@ -98,26 +99,16 @@ async def test_a_reader_that_comes_back_gets_the_same_audio() -> None:
         assert np.array_equal(audio_of(frames), expected)
 
 
-class CountsPrefills(FakeModel):
-    def __init__(self, wake: Wake, **options: Any) -> None:
-        super().__init__(wake, **options)
-        self.texts: list[str] = []
-
-    def prefill(self, jobs: Sequence[Prefill]) -> None:
-        self.texts += [job.segment.text for job in jobs]
-        super().prefill(jobs)
-
-
 async def test_stopped_readers_that_hold_all_slots_keep_nobody_waiting_and_pile_up_little() -> None:
     """A segment over its credit may be made to its end, for its slot's sake. The next one may not begin."""
     limits = Limits(max_queued_s=0.2, max_sessions=99)
-    async with running(CountsPrefills, limits=limits, num_slots=2) as (engine, model):
+    async with running(limits=limits, num_slots=2) as (engine, model):
         stopped = [say(engine, "Nobody reads this. " * 20, cutting="sentence") for _ in range(2)]
         await until(lambda: model.num_held_rows == 2, "all slots are held")
         for _ in range(6):
             session = say(engine, "A listener. " * 4, cutting="sentence")
             assert (await frames_of(session))[-1].text_end == 47
-        num_begun = sum(text.startswith("Nobody") for text in model.texts)
+        num_begun = sum(job.segment.text.startswith("Nobody") for job in model.prefills)
         for session in stopped:
             session.cancel()
         await until_idle(engine, model)
@@ -195,13 +186,17 @@ class WatchesThreads(FakeModel):
         self._note("prefill")
         super().prefill(jobs)
 
-    def step(self, slots: Sequence[int]) -> Sequence[StepResult]:
+    def step(self, slots: Sequence[int]) -> Made:
         self._note("step")
         return super().step(slots)
 
     def release(self, slot: int) -> None:
         self._note("release")
         super().release(slot)
+
+    def forget(self, session: int) -> None:
+        self._note("forget")
+        super().forget(session)
 
     def _note(self, name: str) -> None:
         self.callers.setdefault(name, set()).add(threading.get_ident())
@@ -217,7 +212,7 @@ async def test_one_thread_calls_the_model_and_holds_no_lock_meanwhile() -> None:
         model.engine = engine
         await frames_of(say(engine, TEXT))
         await until_idle(engine, model)
-        assert set(model.callers) == {"prefill", "step", "release"}
+        assert set(model.callers) == {"prefill", "step", "release", "forget"}
         assert len(set.union(*model.callers.values())) == 1
         assert threading.get_ident() not in model.callers["step"]
         assert not model.has_locked_out

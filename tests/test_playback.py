@@ -103,10 +103,18 @@ def test_nothing_heard_is_no_text() -> None:
     assert PlayClock().text_end(0.0) == 0
 
 
-@given(st.lists(st.tuples(st.floats(0, 2000), st.integers(0, 100)), max_size=20))
-def test_who_hears_more_has_heard_no_less_text(notes: list[tuple[float, int]]) -> None:
+@given(st.lists(st.tuples(st.floats(0, 2000), st.floats(0, 2000), st.integers(0, 100)), max_size=20))
+def test_who_hears_more_has_heard_no_less_text(notes: list[tuple[float, float, int]]) -> None:
     clock = PlayClock()
-    for made_ms, text_end in notes:
-        clock.spoke(frame(text_end), made_ms)
+    for made_ms, word_end_ms, text_end in notes:
+        clock.spoke(frame(text_end, Word("x", 0, word_end_ms, 0, text_end)), made_ms)
     ends = [clock.text_end(ms) for ms in range(0, 2500, 50)]
     assert ends == sorted(ends)
+
+
+def test_a_word_that_is_known_late_counts_from_when_it_sounded() -> None:
+    clock = PlayClock()
+    clock.spoke(frame(0), 400)
+    clock.spoke(frame(3), 500)
+    clock.spoke(frame(7, Word("One", 0, 250, 0, 3), Word("two", 250, 450, 4, 7)), 900)
+    assert [clock.text_end(ms) for ms in (0, 249, 250, 449, 450, 500, 900)] == [0, 0, 3, 3, 7, 7, 7]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engines.engine import Engine
 from engines.errors import SessionClosed, TextTooLong
 from engines.fake import FakeModel
-from engines.model import StepResult, Wake
+from engines.model import Made, Wake
 from engines.types import Boundary, Frame, Limits, Segment
 from tests.running import audio_of, frames_of, running, shaped, until
 
@@ -30,12 +30,13 @@ class LateModel(FakeModel):
         self._wake = wake
         self._looked_at: set[int] = set()
 
-    def step(self, slots: Sequence[int]) -> Sequence[StepResult]:
-        ready = [slot for slot in slots if slot in self._looked_at]
-        if len(ready) < len(slots):
-            self._looked_at.update(slots)
+    def step(self, slots: Sequence[int]) -> Made:
+        late = [slot for slot in slots if slot not in self._looked_at]
+        if late:
+            self._looked_at.update(late)
             threading.Thread(target=self._wake).start()
-        return super().step(ready)
+        made = super().step([slot for slot in slots if slot not in late])
+        return Made(made.results, late)
 
     def release(self, slot: int) -> None:
         super().release(slot)
@@ -243,3 +244,25 @@ async def test_a_model_whose_rows_become_ready_late_gives_the_same_audio() -> No
         late = await speak(engine, TEXT)
     async with running() as (engine, _):
         assert np.array_equal(audio_of(late), audio_of(await speak(engine, TEXT)))
+
+
+@pytest.mark.parametrize(("max_chars", "limit"), [(30, 160), (1000, 20)])
+async def test_segments_are_no_longer_than_the_engine_and_the_model_allow(max_chars: int, limit: int) -> None:
+    text = "this has neither an end nor a pause and so it has to be cut between two words, and well before it is over"
+    async with running(max_chars=max_chars, limits=Limits(max_segment_chars=limit)) as (engine, model):
+        frames = await speak(engine, text, cutting="sentence")
+        lengths = [len(job.segment.text) for job in model.prefills]
+    assert max(lengths) <= min(max_chars, limit)
+    assert max(lengths) > min(max_chars, limit) - 12
+    assert frames[-1].text_end == len(text)
+
+
+async def test_all_segments_of_a_session_carry_its_number_and_it_is_forgotten_when_it_is_over() -> None:
+    async with running() as (engine, model):
+        for session in (engine.open_session(cutting="sentence"), engine.open_session(cutting="sentence")):
+            session.push(TEXT)
+            session.finish()
+            await frames_of(session)
+        await until(lambda: model.num_known_sessions == 0, "both are forgotten")
+        assert [job.session for job in model.prefills] == [1, 1, 2, 2]
+        assert len({job.slot for job in model.prefills[:2]}) == 1, "it comes back to its slot"

@@ -101,3 +101,25 @@ def test_streamed_equals_whole_under_any_split(text: str, cuts: list[int], pause
     ]
     for word, expected in zip(streamed_words, words, strict=True):
         assert (word.start_ms, word.end_ms) == pytest.approx((expected.start_ms, expected.end_ms))
+
+
+def test_a_segment_that_is_cut_short_fades_over_what_came_last() -> None:
+    tone = np.full(100 * PER_MS, 0.5, np.float32)
+    shaper = SegmentShaper(Segment("x", 0), RATE_HZ)
+    first = shaper.shape(StepResult(0, tone))
+    last = shaper.shape(StepResult(0, tone, is_segment_end=True, cut_short="babble"))
+    pcm = np.concatenate((first.pcm, last.pcm))
+    assert len(pcm) == 200 * PER_MS, "nothing is lost"
+    assert np.all(pcm[5 * PER_MS : -30 * PER_MS] == 0.5)
+    assert np.all(np.diff(pcm[-30 * PER_MS :]) <= 0)
+    assert pcm[-15 * PER_MS] == pytest.approx(0.25, abs=0.01)
+    assert pcm[-1] == 0
+
+
+@pytest.mark.parametrize("num_samples", [0, 1, 100])
+def test_a_segment_may_be_cut_short_with_less_audio_than_a_fade_takes(num_samples: int) -> None:
+    tone = np.full(num_samples, 0.5, np.float32)
+    shaper = SegmentShaper(Segment("x", 0), RATE_HZ)
+    shaped = shaper.shape(StepResult(0, tone, is_segment_end=True, cut_short="stuck"))
+    assert (len(shaped.pcm), shaped.is_segment_end, shaped.cut_short) == (num_samples, True, "stuck")
+    assert np.all(np.abs(shaped.pcm) < 0.5)

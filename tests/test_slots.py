@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engines.jobs import Job
 from engines.model import StepResult
-from engines.scheduler import Job, Scheduler, Step
+from engines.scheduler import Scheduler, Step
 from engines.types import Params, Segment
 from tests.stepping import RATE_HZ, VOICE, Bench, Idle, admitted, owners
 
@@ -91,6 +92,17 @@ def test_a_row_that_is_not_ready_is_left_out_until_the_model_wakes_us() -> None:
     assert bench.run() == ["a", "b"]
 
 
+def test_who_leaves_while_the_model_readies_its_row_leaves_nothing_behind() -> None:
+    bench = Bench(num_slots=1, num_prefills=1)
+    job = bench.submit("gone")
+    step = bench.next()
+    bench.scheduler.close_job(job)
+    bench.finish(step, not_ready=["gone"])
+    bench.submit("next")
+    step = bench.next()
+    assert (admitted(step), owners(step)) == (["next"], ["next"])
+
+
 def test_the_device_waits_while_no_row_is_ready() -> None:
     bench = Bench()
     bench.submit("a")
@@ -110,6 +122,14 @@ def test_a_wake_up_during_a_step_is_not_lost() -> None:
     bench.scheduler.wake()  # it became ready after the model had looked
     bench.finish(step, not_ready=["a"])
     assert bench.run() == ["a"]
+
+
+def test_a_row_without_a_result_is_stepped_again_unless_it_was_not_ready() -> None:
+    bench = Bench()
+    for name in "ab":
+        bench.submit(name)
+    assert bench.finish(bench.next(), silent=["a"]) == ["b"]
+    assert bench.run() == ["a", "b"], "a has advanced, and has nothing to hand out yet"
 
 
 def test_results_go_to_the_session_that_was_stepped_in_any_order() -> None:
@@ -132,19 +152,26 @@ def test_a_session_has_at_most_one_segment_at_a_time() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 3))
-def test_no_result_reaches_a_session_but_of_its_own_segment(rng: random.Random, num_slots: int) -> None:
+def test_no_result_reaches_a_session_but_of_its_own_segment_and_nothing_is_left_of_any(
+    rng: random.Random, num_slots: int
+) -> None:
     """Sessions come, go and read at random between and during steps; the model is a table of who holds which row."""
     bench = Bench(num_slots=num_slots, num_prefills=2, step_width=2, max_queued=150)
     scheduler = bench.scheduler
     jobs: list[Job[str]] = []
     rows: dict[int, str] = {}
+    known: dict[int, str] = {}  # sessions that were prefilled and not forgotten yet
+    late: set[int] = set()  # rows that were not ready, and nobody has woken us since
 
     def disturb() -> None:
         for _ in range(rng.randrange(3)):
-            match rng.randrange(5):
+            match rng.randrange(6):
                 case 0 | 1:
                     jobs.append(bench.open(f"s{len(jobs)}", is_paced=rng.random() < 0.6))
                     scheduler.submit(jobs[-1], Segment(jobs[-1].owner, 0))
+                case 4 if between := [job for job in jobs if job.segment is None and not job.is_closed]:
+                    job = rng.choice(between)
+                    scheduler.submit(job, Segment(job.owner, 0))
                 case 2 if jobs:
                     scheduler.close_job(rng.choice(jobs))
                 case 3 if jobs:
@@ -152,6 +179,7 @@ def test_no_result_reaches_a_session_but_of_its_own_segment(rng: random.Random, 
                     scheduler.consume(job, job.num_queued)
                 case _:
                     scheduler.wake()
+                    late.clear()
 
     for _ in range(40):
         disturb()
@@ -161,20 +189,35 @@ def test_no_result_reaches_a_session_but_of_its_own_segment(rng: random.Random, 
             continue
         for slot in step.releases:
             del rows[slot]  # a row is released once, and only if it holds something
+            late.discard(slot)
+        for session in step.forgets:
+            name = known.pop(session)  # a session is forgotten once, and only if it was ever prefilled
+            assert name not in rows.values(), "a session is forgotten before its row was released"
         for prefill in step.prefills:
             assert prefill.slot not in rows, "a row is conditioned before it was released"
+            assert prefill.segment.text not in rows.values(), "a session has one row at a time"
             rows[prefill.slot] = prefill.segment.text
+            assert known.setdefault(prefill.session, prefill.segment.text) == prefill.segment.text
+        assert not late & set(step.slots), "a row that was not ready is stepped before anybody woke us"
         said = {slot: rows[slot] for slot in step.slots}
-        answered = [slot for slot in step.slots if rng.random() < 0.7]
+        answers = {slot: rng.choice(["result", "result", "nothing", "not ready"]) for slot in step.slots}
+        not_ready = [slot for slot, answer in answers.items() if answer == "not ready"]
+        late.update(not_ready)
         disturb()
-        results = [StepResult(slot, np.zeros(100, np.float32), rng.random() < 0.3) for slot in answered]
-        for job, result in scheduler.finish_step(step, results):
+        results = [
+            StepResult(slot, np.zeros(100, np.float32), rng.random() < 0.3)
+            for slot, answer in answers.items()
+            if answer == "result"
+        ]
+        for job, result in scheduler.finish_step(step, results, not_ready):
             assert job.owner == said[result.slot]
             assert not job.is_closed
     for job in jobs:
         scheduler.close_job(job)
-    if rows:
-        assert sorted(bench.next().releases) == sorted(rows)
+    if known:
+        step = bench.next()
+        assert sorted(step.releases) == sorted(rows)
+        assert sorted(step.forgets) == sorted(known)
     assert scheduler.num_busy_slots == 0
     assert scheduler.num_waiting == 0
 
@@ -245,7 +288,7 @@ def test_a_wake_up_by_the_models_pool_reaches_the_waiting_device() -> None:
     scheduler.submit(job, Segment("a", 0))
     step = scheduler.next_step()
     assert step is not None
-    scheduler.finish_step(step, [])
+    scheduler.finish_step(step, [], step.slots)
     steps: list[Step[str] | None] = []
     device = threading.Thread(target=lambda: steps.append(scheduler.next_step()), daemon=True)
     device.start()
@@ -280,7 +323,8 @@ def test_no_wake_up_is_lost_and_none_is_spun_for() -> None:
                 results = [StepResult(slot, NO_PCM, is_segment_end=True) for slot in step.slots if slot in ready]
                 ready.difference_update(step.slots)
             num_empty_steps += not results
-            num_done += len(scheduler.finish_step(step, results))
+            made = {result.slot for result in results}
+            num_done += len(scheduler.finish_step(step, results, [slot for slot in step.slots if slot not in made]))
             if num_done == num_segments:
                 done.set()
 

@@ -53,6 +53,9 @@ WRONG: list[dict[str, Any]] = [
     {"type": "init", "word_timestamps": "yes"},
     {"type": "init", "speed": 9},
     {"type": "init", "seed": "lucky"},
+    {"type": "init", "temperature": -1},
+    {"type": "init", "top_k": 0},
+    {"type": "init", "cfg_scale": 11},
     {"type": "cancel", "played_ms": "some"},
     {"type": "cancel", "played_ms": -5},
 ]

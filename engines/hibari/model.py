@@ -1,6 +1,7 @@
 """hibari as a model: rows that are prefilled on a pool of threads and stepped in windows."""
 
 import gc
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from engines.hibari.network import Network
 from engines.hibari.reading import Reader, Reading
 from engines.hibari.synthesis import HOP, SAMPLE_RATE_HZ, WINDOW_FRAMES, Noise, Spectrum, prepare
-from engines.model import Prefill, StepResult, Wake
+from engines.model import Made, Prefill, StepResult, Wake
 from engines.types import AudioFormat, Params, Pcm, Segment, Voice, Word
 
 ASSETS: Final = Path(hibari.__file__).parent / "assets"
@@ -57,8 +58,8 @@ class _Row:
 
 
 class Hibari:
-    """Device thread only, but for the attributes and `is_speakable`. The pool calls `wake` when a row has become
-    ready.
+    """Device thread only, but for the attributes, `is_speakable` and `max_segment_chars`. The pool calls `wake` when a
+    row has become ready.
     """
 
     name = "hibari"
@@ -90,19 +91,29 @@ class Hibari:
     def is_speakable(self, char: str) -> bool:
         return self._reader.is_speakable(char)
 
+    def max_segment_chars(self, language: str) -> int:
+        """Any length: what is too long for one run of the network takes several."""
+        return sys.maxsize
+
     def prefill(self, jobs: Sequence[Prefill]) -> None:
         for job in jobs:
             row = self._rows[job.slot] = _Row(job)
             self._start(row, self._read_and_render, row.segment, row.seed)
 
-    def step(self, slots: Sequence[int]) -> Sequence[StepResult]:
-        ready = [row for slot in slots if (row := self._rows[slot]).rendered.done()]
-        return [self._advance(row) for row in ready]
+    def step(self, slots: Sequence[int]) -> Made:
+        is_ready = {slot: self._rows[slot].rendered.done() for slot in slots}
+        return Made(
+            results=[self._advance(self._rows[slot]) for slot in slots if is_ready[slot]],
+            not_ready=[slot for slot in slots if not is_ready[slot]],
+        )
 
     def release(self, slot: int) -> None:
         row = self._rows.pop(slot, None)
         if row is not None:
             row.rendered.cancel()
+
+    def forget(self, session: int) -> None:
+        """Nothing is kept from one segment to the next."""
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
