@@ -16,6 +16,9 @@ setup: (_install "base" "the server and its voice, about 70 MB: about 15 s")
 # Install what the tests need as well (done by itself before the first `test`)
 setup-test: (_install "test" "the server, its voice, the test tools and a speech recogniser, about 300 MB: about 40 s")
 
+# Install what Magpie needs into .venv as well: NeMo, torch and CUDA's libraries, about 8 GB
+setup-magpie: _sdist-tools (_install "magpie" "NeMo, torch and the libraries of CUDA, about 8 GB: some minutes")
+
 # Start every server there is
 serve: serve-tts
 
@@ -30,6 +33,21 @@ test *args: setup-test
 # Run the tests that need neither a real server for long nor the recogniser (under a minute)
 test-fast *args: setup-test
     @{{quote(python)}} -m pytest -m "not slow and not recogniser" "$@"
+
+# Test Magpie against NeMo's own, and check its types: on a CPU in .venv-magpie, or in .venv where `setup-magpie` was run
+test-magpie *args: setup-test
+    #!/usr/bin/env bash
+    set -euo pipefail
+    python=.venv/bin/python
+    if ! "$python" -c 'import importlib.util as find, sys; sys.exit(not (find.find_spec("torch") and find.find_spec("nemo")))'; then
+        {{just}} _magpie-environment
+        python=.venv-magpie/bin/python
+    fi
+    status=0
+    PYRIGHT_PYTHON_GLOBAL_NODE=off PYRIGHT_PYTHON_IGNORE_WARNINGS=1 \
+        "$python" -m pyright --project typings/magpie.json --pythonpath "$python" || status=$?
+    "$python" -m pytest --override-ini testpaths=tests/magpie "$@" || status=$?
+    exit $status
 
 # Check style: ruff's rules and its formatting
 lint: setup-test
@@ -46,6 +64,10 @@ check: lint types test
 # Measure how soon speech is heard, against the bare voice: 1 to 16 clients (--clients 1 8, --rounds N, --json FILE)
 bench *args: setup-test
     @{{quote(python)}} -m tests.bench.first_audio "$@"
+
+# Measure Magpie on this machine's GPU, with random weights and stock NeMo beside it (--out DIR, --parts, --budget-s)
+bench-magpie *args: setup-magpie
+    @{{quote(python)}} -m tests.bench.magpie --out .cache/bench-magpie "$@"
 
 # Build the container image `tiding` with podman or docker
 image:
@@ -86,10 +108,10 @@ lock *args: _environment
     if grep -l '^torch==' locks/base.txt locks/test.txt locks/llm.txt; then echo "lock: torch got into these" >&2; exit 1; fi
     if grep -nE '://|^-.*(index|find-links)|^-[if] ' locks/*.txt; then echo "lock: a host or a path got in" >&2; exit 1; fi
 
-# Remove caches and build outputs, but not .venv
+# Remove caches and build outputs, but no environment
 clean:
     rm -rf .cache .pytest_cache .ruff_cache .hypothesis build dist
-    find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+    find . -path './.venv*' -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
 
 # Make .venv, with a Python of 3.11 or newer, if there is none
 [private]
@@ -123,9 +145,41 @@ _install lock what: _environment
     start=$SECONDS
     pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet install --no-deps "$@"; }
     rm -f "$stamp"
-    pip --require-hashes -r locks/{{lock}}.txt
+    pip --require-hashes --no-build-isolation -r locks/{{lock}}.txt
     pip --no-build-isolation --editable .
     echo "$now" >"$stamp"
+    echo "setup: done in $((SECONDS - start)) s"
+
+# Put what builds source distributions into .venv, for locks that contain some
+[private]
+_sdist-tools: _environment
+    @.venv/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r locks/build.txt
+
+# Make .venv-magpie, which has what Magpie needs, but any torch of the right version, and finds the test tools in .venv
+[private]
+_magpie-environment:
+    #!/usr/bin/env bash
+    # The lock knows torch as built for CUDA. Another build of the same version has other hashes and does without CUDA's
+    # libraries, which are gigabytes: where this machine's pip finds one, the tests are content with it, and torch is the
+    # one package here that is not held to a hash. What serves is installed by `setup-magpie`, all of it by its hash.
+    set -euo pipefail
+    env=.venv-magpie
+    now=$({ pwd; cat pyproject.toml locks/{build,test,magpie}.txt; } | cksum)
+    if [[ -e $env/.tiding && $(<"$env/.tiding") == "$now" ]]; then exit; fi
+    echo "setup: installing NeMo and torch for tests into $env, about 3 GB: about 3 minutes on a fast line"
+    start=$SECONDS
+    rm -rf $env
+    {{quote(python)}} -m venv $env
+    pip() { $env/bin/python -m pip --disable-pip-version-check --quiet install --no-deps "$@"; }
+    without_cuda() { awk '/^[a-z0-9]/ { is_cuda = /^(torch==|triton==|nvidia-|cuda-)/ } !is_cuda' locks/magpie.txt; }
+    only_cuda() { awk '/^[a-z0-9]/ { is_cuda = /^(triton==|nvidia-|cuda-)/ } is_cuda' locks/magpie.txt; }
+    pip --require-hashes -r locks/build.txt
+    packages_of() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
+    echo "import site; site.addsitedir('$(packages_of {{quote(python)}})')" >"$(packages_of $env/bin/python)/tiding.pth"
+    pip --require-hashes --no-build-isolation -r <(without_cuda)
+    pip "$(grep -oE '^torch==[0-9.]+' locks/magpie.txt)"
+    $env/bin/python -c 'import torch' 2>/dev/null || pip --require-hashes -r <(only_cuda)
+    echo "$now" >$env/.tiding
     echo "setup: done in $((SECONDS - start)) s"
 
 # Say which test recipes `just test` does not run

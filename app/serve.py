@@ -12,6 +12,7 @@ from granian.server import Server
 from litestar import Litestar
 
 from app.settings import SettingsError, TtsSettings, read_settings
+from engines.catalog import ModelMissing
 from modes.registry import ModeError
 
 
@@ -56,7 +57,7 @@ def tts_app() -> Litestar:
 
     try:
         return create_app()
-    except (ModeError, SettingsError) as error:
+    except (ModeError, ModelMissing, SettingsError) as error:
         _give_up(str(error))
 
 

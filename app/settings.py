@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from engines.catalog import MODELS
+from engines.catalog import MODELS, ModelOptions
+from engines.magpie.options import DEFAULT_CHECKPOINT, MAX_SLOTS, CodecPrecision, Device, MagpieOptions, Precision
 from engines.types import Limits
 
 PREFIX = "TIDING_"
@@ -28,14 +29,33 @@ class TtsSettings(msgspec.Struct, frozen=True):
     model: str = "hibari"
     modes: tuple[str, ...] = ()  # empty: every mode that is installed
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    max_sessions: Count = 256
+    max_sessions: Count = 1024
     max_waiting_chars: Count = 20_000
     send_rate: Annotated[float, Meta(ge=0)] = 4.0
+    magpie_checkpoint: Annotated[str, Meta(min_length=1)] = DEFAULT_CHECKPOINT
+    magpie_codec: str = ""  # empty: the one that the checkpoint names
+    magpie_device: Device = "auto"
+    magpie_slots: Annotated[int, Meta(ge=0, le=MAX_SLOTS)] = 0  # 0: as many as fit
+    magpie_precision: Precision = "auto"
+    magpie_codec_precision: CodecPrecision = "auto"
 
     @property
     def limits(self) -> Limits:
         return Limits(
             max_sessions=self.max_sessions, max_waiting_chars=self.max_waiting_chars, send_rate=self.send_rate
+        )
+
+    @property
+    def model_options(self) -> ModelOptions:
+        return ModelOptions(
+            magpie=MagpieOptions(
+                checkpoint=self.magpie_checkpoint,
+                codec=self.magpie_codec,
+                device=self.magpie_device,
+                slots=self.magpie_slots,
+                precision=self.magpie_precision,
+                codec_precision=self.magpie_codec_precision,
+            )
         )
 
 

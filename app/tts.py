@@ -51,10 +51,12 @@ def create_app(
 
     Raises:
         SettingsError: a `TIDING_` variable is unknown or malformed.
+        ModelMissing: what the model needs is not installed.
         ModeError: a mode cannot be used.
     """
     settings = settings or read_settings(os.environ)
-    engine = Engine(load or MODELS[settings.model](), limits=settings.limits, on_failure=on_failure or _end_process)
+    load = load or MODELS[settings.model](settings.model_options)
+    engine = Engine(load, limits=settings.limits, on_failure=on_failure or _end_process)
     points = installed(settings.modes) if mode_points is None else mode_points
     own = describe(engine, [point.name for point in points])
     modes = mount(engine, points, reserved_paths=[*paths_of(own), *SCHEMA_PATHS])

@@ -112,7 +112,7 @@ class FakeModel:
         self._rows: dict[int, _Row] = {}
         self._sessions: set[int] = set()
 
-    def is_speakable(self, char: str) -> bool:
+    def is_speakable(self, char: str, language: str = "en") -> bool:
         return char.isascii() or (char.isalpha() and char.casefold() in "äöüßéèáàñç")
 
     def max_segment_chars(self, language: str) -> int:

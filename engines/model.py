@@ -94,8 +94,8 @@ class Model(Protocol):
         """The most rows one step advances: all of them where a batch costs one, few where each row costs."""
         ...
 
-    def is_speakable(self, char: str) -> bool:
-        """Whether this letter or digit can be pronounced. Any thread."""
+    def is_speakable(self, char: str, language: str) -> bool:
+        """Whether this letter or digit can be pronounced in this language. Any thread."""
         ...
 
     def max_segment_chars(self, language: str) -> int:

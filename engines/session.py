@@ -32,7 +32,7 @@ class Host(msgspec.Struct, frozen=True):
     scheduler: "Scheduler[Session]"
     format: AudioFormat
     limits: Limits
-    is_speakable: Callable[[str], bool]
+    is_speakable: Callable[[str, str], bool]
     max_segment_chars: Callable[[str], int]
     clock: Callable[[], float]
     on_closed: "Callable[[Session], None]"
@@ -67,7 +67,7 @@ class Session:
         self._idle_flush_s = idle_flush_s
         self._loop = asyncio.get_running_loop()
         self._job: Job[Session] = host.scheduler.open_job(self, voice, params, is_paced=is_paced)
-        self._filter = SpeechFilter(host.is_speakable)
+        self._filter = SpeechFilter(lambda char: host.is_speakable(char, params.language))
         max_chars = min(host.limits.max_segment_chars, host.max_segment_chars(params.language))
         self._texts = TextQueue(max_chars, self._filter.prepare)
         self._in_flight: Cut | None = None

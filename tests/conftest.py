@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
+from importlib.util import find_spec
 
 import httpx
 import pytest
@@ -13,6 +14,9 @@ from tests.contract import Contract
 from tests.serving import Served, serve_process
 
 TEST_TIMEOUT_S = 60.0
+
+collect_ignore = [] if find_spec("torch") and find_spec("nemo") else ["magpie"]
+"""Magpie is tested where it is installed: `just test-magpie`."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
 
@@ -31,7 +32,7 @@ SLOW_OR_BROKEN_MODEL = '''
             raise OSError(os.environ["LOAD_ERROR"])
         return fake.FakeModel(wake)
 
-    catalog.MODELS["fake"] = lambda: load
+    catalog.MODELS["fake"] = lambda _: load
 '''
 
 
@@ -122,7 +123,7 @@ def test_misuse_ends_with_status_2_and_the_usage(launch: Launch, arguments: tupl
     ("variables", "message"),
     [
         ({"TIDING_PROT": "80"}, "TIDING_PROT is not a setting; did you mean TIDING_PORT?"),
-        ({"TIDING_MODEL": "magpie"}, "TIDING_MODEL='magpie': expected one of hibari, fake"),
+        ({"TIDING_MODEL": "owl"}, "TIDING_MODEL='owl': expected one of hibari, fake, magpie"),
         ({"TIDING_PORT": "many"}, "TIDING_PORT='many': "),
     ],
 )
@@ -156,6 +157,12 @@ def test_a_mode_that_is_not_allowed_stops_nothing(launch: Launch, tmp_path: Path
 
 def test_an_allowed_mode_that_is_not_there_stops_start_up(launch: Launch) -> None:
     assert_refused(launch(TIDING_MODES="bath"), "no mode named bath is installed; there are", "batch", status=1)
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="what is missing is installed here")
+def test_a_model_that_is_not_installed_stops_start_up(launch: Launch) -> None:
+    launched = launch(TIDING_MODEL="magpie")
+    assert_refused(launched, "the model magpie needs what is not installed", "`just setup-magpie`", status=1)
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_process(launch: Launch, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class Hibari:
 
         list(self._pool.map(speak, _WARM_UP * NUM_THREADS))
 
-    def is_speakable(self, char: str) -> bool:
+    def is_speakable(self, char: str, language: str = "en") -> bool:
         return self._reader.is_speakable(char)
 
     def max_segment_chars(self, language: str) -> int:

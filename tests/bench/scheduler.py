@@ -45,7 +45,7 @@ class Noise:
         self._count = 0
         self._pcm = np.random.default_rng(0).uniform(-0.5, 0.5, self.format.frame_samples).astype(np.float32)
 
-    def is_speakable(self, char: str) -> bool:
+    def is_speakable(self, char: str, language: str) -> bool:
         return char.isalpha()
 
     def max_segment_chars(self, language: str) -> int:

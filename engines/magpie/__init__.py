@@ -1,0 +1,1 @@
+"""Magpie on our own decoder: NeMo reads the checkpoint and tokenises, everything that runs in a stream is in here."""

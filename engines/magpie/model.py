@@ -1,0 +1,320 @@
+"""Magpie as a model: slots that are prefilled beside the steps, stepped together, and heard in chunks.
+
+One `step` of the engine is one decoder step for all slots that are ready, then one decoding by the codec for those
+whose next chunk is complete.
+"""
+
+import gc
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+import numpy as np
+import torch
+
+from engines.magpie.checkpoint import Checkpoint
+from engines.magpie.checkpoint import load as load_checkpoint
+from engines.magpie.codec import StreamingCodec
+from engines.magpie.decoder import Decoder
+from engines.magpie.graphs import Flight, Launcher, Stepper
+from engines.magpie.guards import Guards
+from engines.magpie.memory import CODEC_BYTES, choose_num_slots
+from engines.magpie.operations import Operations
+from engines.magpie.options import MagpieOptions
+from engines.magpie.precision import CODEC_PRECISION, DTYPES, choose_device, choose_precision, use_tf32
+from engines.magpie.prefills import TEXT_BUCKETS, Prefills, Request
+from engines.magpie.prior import IGNORED_END
+from engines.magpie.sound import Sound, Span
+from engines.magpie.state import allocate, bytes_per_slot, max_positions_of
+from engines.magpie.tokens import UNSPACED, Tokens
+from engines.magpie.weights import convert
+from engines.magpie.words import WordClock
+from engines.model import Loader, Made, Prefill, StepResult, Wake
+from engines.types import AudioFormat, Pcm
+
+MAX_CHUNK_FRAMES: Final = 16
+"""The largest chunk that is made at once, whatever is wished for: 0.74 s."""
+
+MAX_PREFILLS: Final = 32
+"""Newcomers that are taken up in one step."""
+
+MAX_CHARS: Final = 200
+MAX_CHARS_UNSPACED: Final = 60
+"""Of a segment: about 14 s of speech, well below the longest that a checkpoint makes."""
+
+logger = logging.getLogger("tiding.magpie")
+
+_Bucket = TypeVar("_Bucket")
+_NO_PCM: Final = np.zeros(0, np.float32)
+
+
+class _End(msgspec.Struct, frozen=True):
+    """That a segment is over: how many frames it has, and why, if it was not its own end."""
+
+    num_frames: int
+    cut_short: str = ""
+
+
+class _Row:
+    """What the host knows of a slot's segment."""
+
+    def __init__(self, job: Prefill, tokens: Tokens, step_ms: float) -> None:
+        self.slot = job.slot
+        self.end: _End | None = None  # None: it goes on
+        self.clock = WordClock(job.segment, tokens.words, step_ms)
+        self.chunk = min(max(1, job.params.first_chunk_frames), MAX_CHUNK_FRAMES)  # frames, of the next one
+        self.largest_chunk = min(max(1, job.params.chunk_frames), MAX_CHUNK_FRAMES)
+        self.num_chunks = 0
+        self.ready: torch.cuda.Event | None = None  # comes when it is prefilled; None: it is
+        self.turn = 0  # of its prefill, among all
+        self.error: Exception | None = None
+
+    def take_chunk(self) -> None:
+        """After the first chunk half of it, then twice as much each time: where the first holds nothing but rendered
+        silence, a listener waits for few frames more.
+        """
+        size = max(1, self.chunk // 2) if self.num_chunks == 0 else 2 * self.chunk
+        self.chunk = min(size, self.largest_chunk)
+        self.num_chunks += 1
+
+
+class Magpie:
+    """Device thread only, but for the attributes, `is_speakable` and `max_segment_chars`.
+
+    Without guards a segment ends by its end token or its length alone: for measuring random weights.
+    """
+
+    @torch.inference_mode()
+    def __init__(
+        self, checkpoint: Checkpoint, options: MagpieOptions = MagpieOptions(), *, has_guards: bool = True
+    ) -> None:
+        shape, recipe = checkpoint.shape, checkpoint.recipe
+        device = choose_device(options.device)
+        precision = choose_precision(options.precision, device)
+        dtype = DTYPES[precision]
+        use_tf32(precision)
+        self._max_tokens = min(TEXT_BUCKETS[-1], shape.encoder_positions)
+        slot_bytes = bytes_per_slot(shape, recipe, self._max_tokens, dtype) + CODEC_BYTES
+        self._shape, self._recipe, self._tokenizer = shape, recipe, checkpoint.tokenizer
+        self._device = device
+        self._stream = torch.cuda.Stream(priority=-1) if device.type == "cuda" else None
+        if self._stream is not None:
+            torch.cuda.set_stream(self._stream)
+        weights = convert(checkpoint.weights, checkpoint.prefix, shape, device=device, dtype=dtype)
+        self.num_slots = choose_num_slots(options.slots, slot_bytes, device)
+        self._state = allocate(shape, recipe, self.num_slots, self._max_tokens, device=device, dtype=dtype)
+        ops, prefill_ops = _operations(device)
+        self._decoder = Decoder(weights, shape, recipe, self._state, ops, prefill_ops)
+        codec_precision = options.codec_precision
+        codec = StreamingCodec(
+            checkpoint.codec,
+            self.num_slots,
+            device=device,
+            precision=CODEC_PRECISION[device.type] if codec_precision == "auto" else codec_precision,
+        )
+        self._sound = Sound(codec, self._state.frames, MAX_CHUNK_FRAMES, checkpoint.samples_per_frame)
+        self._stepper = Stepper[_Row](
+            self._decoder.step, self.num_slots, 2, device, Launcher(self._stream), self._stream
+        )
+        self._in_flight: deque[Flight[_Row]] = deque()
+        side = torch.cuda.Stream() if self._stream is not None else None
+        self._prefill_stream = side
+        self._prefills = Prefills(self._decoder.prefill, self._max_tokens, self.num_slots, device, Launcher(side), side)
+        step_s = checkpoint.samples_per_frame * shape.stacking / checkpoint.sample_rate_hz
+        self._step_ms = step_s * 1000
+        self._guards = (
+            Guards(self.num_slots, step_s=step_s, stacking=shape.stacking, num_ignored=IGNORED_END)
+            if has_guards
+            else None
+        )
+        self._rows: dict[int, _Row] = {}
+        self._num_batches = 0
+        self._voices = {voice.name: index for index, voice in enumerate(checkpoint.voices)}
+        self._max_steps = max_positions_of(shape, recipe) - shape.prefix_len
+        self._steps = np.zeros(self.num_slots, np.int64)
+        self._decoded = np.zeros(self.num_slots, np.int64)  # frames
+        self._furthest = np.zeros((self.num_slots, self._max_steps + 1), np.int16)
+        self.name = checkpoint.name
+        self.voices = checkpoint.voices
+        self.languages = checkpoint.tokenizer.languages
+        self.format = AudioFormat(checkpoint.sample_rate_hz, MAX_CHUNK_FRAMES * checkpoint.samples_per_frame)
+        self.num_prefills = min(MAX_PREFILLS, self.num_slots)
+        self.step_width = self.num_slots
+
+    def is_speakable(self, char: str, language: str) -> bool:
+        return self._tokenizer.is_speakable(char, language)
+
+    def max_segment_chars(self, language: str) -> int:
+        return MAX_CHARS_UNSPACED if language in UNSPACED else MAX_CHARS
+
+    # -- start -----------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Capture every graph, so that no listener waits for one."""
+        if self._stream is not None:
+            self._stream.synchronize()  # what was put on the device so far is read by other streams from here on
+        started_s = time.monotonic()
+        self._sound.capture()
+        logger.info("codec ready: %.1f s", time.monotonic() - started_s)
+        self._capture("prefill", self._prefills.buckets, self._prefills.capture)
+        self._capture("step", self._stepper.buckets, self._stepper.capture)
+
+    def _capture(self, name: str, buckets: Sequence[_Bucket], capture: Callable[[_Bucket], None]) -> None:
+        started_s = time.monotonic()
+        for done, bucket in enumerate(buckets, 1):
+            capture(bucket)
+            if done == 1 or done == len(buckets):  # the first takes longest: it compiles the kernels
+                logger.info("%s: %d of %d sizes, %.1f s", name, done, len(buckets), time.monotonic() - started_s)
+
+    # -- the contract ----------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def prefill(self, jobs: Sequence[Prefill]) -> None:
+        requests: list[Request] = []
+        for job in jobs:
+            tokens = self._tokenizer.encode(job.segment.text, job.params.language)
+            row = self._rows[job.slot] = _Row(job, tokens, self._step_ms)
+            self._begin(job, tokens)
+            if len(tokens.ids) > self._max_tokens:
+                row.error = ValueError(f"a segment of {len(tokens.ids)} tokens; at most {self._max_tokens} fit")
+                row.end = _End(0)
+            elif not tokens.has_sound:
+                row.end = _End(0)
+            else:
+                requests.append(self._request(job, tokens))
+        for flight in self._in_flight:
+            flight.hold(self._prefill_stream)  # a step that was launched for who had the slot before still writes there
+        for batch, ready in self._prefills.launch(requests):
+            self._num_batches += 1
+            for request in batch:
+                row = self._rows[request.slot]
+                row.ready, row.turn = ready, self._num_batches
+
+    @torch.inference_mode()
+    def step(self, slots: Sequence[int]) -> Made:
+        rows = [self._rows[slot] for slot in slots]
+        if running := [row for row in self._ready(rows) if row.end is None]:
+            self._launch(running)
+            if self._stream is not None and len(self._in_flight) == 1:
+                self._launch(running)  # the device goes on with this one while the host sees to the one before
+        if self._in_flight:
+            flight = self._in_flight.popleft()
+            self._take_note(flight.rows, flight.wait())
+        return Made(self._hand_out(rows))
+
+    def release(self, slot: int) -> None:
+        self._rows.pop(slot, None)
+
+    def forget(self, session: int) -> None:
+        self._sound.forget(session)
+
+    def close(self) -> None:
+        self._rows.clear()
+        self._in_flight.clear()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, job: Prefill, tokens: Tokens) -> None:
+        self._sound.begin(job.slot, job.session)
+        self._steps[job.slot] = self._decoded[job.slot] = 0
+        if self._guards is not None:
+            self._guards.begin(job.slot, len(tokens.ids))
+
+    def _request(self, job: Prefill, tokens: Tokens) -> Request:
+        params, recipe = job.params, self._recipe
+        temperature = recipe.temperature if params.temperature is None else params.temperature
+        top_k = recipe.top_k if params.top_k is None else params.top_k
+        return Request(
+            slot=job.slot,
+            ids=tokens.ids,
+            voice=self._voices[job.voice.name],
+            seed=params.seed,
+            top_k=top_k if temperature > 0 else 1,
+            temperature=temperature if temperature > 0 else 1.0,
+            cfg_scale=recipe.cfg_scale if params.cfg_scale is None else params.cfg_scale,
+        )
+
+    def _ready(self, rows: Sequence[_Row]) -> list[_Row]:
+        """Those that are prefilled. Where nobody is, the device waits for the first newcomers, not the host."""
+        waiting = [row for row in rows if row.ready is not None]
+        first = min(waiting, key=lambda row: row.turn).ready if waiting and len(waiting) == len(rows) else None
+        if first is not None and self._stream is not None:
+            self._stream.wait_event(first)
+        for row in waiting:
+            if row.ready is first or (row.ready is not None and row.ready.query()):
+                row.ready = None
+        return [row for row in rows if row.ready is None]
+
+    def _launch(self, rows: Sequence[_Row]) -> None:
+        self._in_flight.append(self._stepper.launch([row.slot for row in rows], rows))
+
+    def _take_note(self, rows: Sequence[_Row], report: np.ndarray) -> None:
+        """Where each row is after a step. A row that has ended, or gone, was stepped for nothing."""
+        wanted = [n for n, row in enumerate(rows) if row.end is None and self._rows.get(row.slot) is row]
+        slots = np.array([rows[n].slot for n in wanted], np.int64)
+        attended, end_frame = report[wanted, 0], report[wanted, 1]
+        steps = self._steps[slots]
+        before = np.where(steps > 0, self._furthest[slots, steps - 1], 0)
+        self._furthest[slots, steps] = np.maximum(before, attended)
+        steps = self._steps[slots] = steps + 1
+        cut = dict.fromkeys(slots[steps >= self._max_steps].tolist(), "too long")
+        if self._guards is not None:
+            cut |= self._guards.check(slots, attended)
+        for slot, reason in cut.items():
+            self._rows[slot].end = _End(int(self._steps[slot]) * self._shape.stacking, reason)
+        for n in np.flatnonzero(end_frame >= 0):
+            self._rows[int(slots[n])].end = _End(int(end_frame[n]))
+
+    def _hand_out(self, rows: Sequence[_Row]) -> list[StepResult]:
+        failed = [StepResult(row.slot, _NO_PCM, is_segment_end=True, error=row.error) for row in rows if row.error]
+        due = [(row, span) for row in rows if (span := self._due(row)) is not None]
+        sound = self._sound.decode([span for _, span in due if span.count])
+        return failed + [self._result(row, sound.get(row.slot, _NO_PCM)) for row, _ in due]
+
+    def _due(self, row: _Row) -> Span | None:
+        """The frames that are to be heard now: a chunk when it is complete, and whatever is left at the end."""
+        first = int(self._decoded[row.slot])
+        num_frames = row.end.num_frames if row.end else int(self._steps[row.slot]) * self._shape.stacking
+        if row.error or (row.end is None and num_frames - first < row.chunk):
+            return None
+        self._decoded[row.slot] = num_frames
+        row.take_chunk()
+        return Span(row.slot, first, num_frames - first)
+
+    def _result(self, row: _Row, pcm: Pcm) -> StepResult:
+        furthest = self._furthest[row.slot, : self._steps[row.slot]]
+        words = row.clock.take(furthest, is_last=row.end is not None)
+        return StepResult(row.slot, pcm, row.end is not None, words, cut_short=row.end.cut_short if row.end else "")
+
+
+def _operations(device: torch.device) -> tuple[Operations, Operations]:
+    """Those of a step, and of a prefill."""
+    if device.type == "cuda":
+        from engines.magpie.kernels import PREFILL_KERNELS, STEP_KERNELS
+
+        return STEP_KERNELS, PREFILL_KERNELS
+    from engines.magpie import plain
+
+    return plain, plain
+
+
+def load(options: MagpieOptions) -> Loader:
+    """A loader of the checkpoint that `options` name, warm."""
+
+    def load_magpie(_: Wake) -> Magpie:
+        started_s = time.monotonic()
+        checkpoint = load_checkpoint(options.checkpoint, codec=options.codec, report=logger.info)
+        model = Magpie(checkpoint, options)
+        logger.info("on the device: %.1f s since the start", time.monotonic() - started_s)
+        model.warm_up()
+        gc.collect()
+        gc.freeze()  # what was loaded stays: a full collection need not walk it
+        return model
+
+    return load_magpie

@@ -1,0 +1,1 @@
+LANGUAGE_TOKENIZER_MAP: dict[str, list[str]]
