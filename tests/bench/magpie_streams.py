@@ -236,4 +236,7 @@ async def _busy(rig: Rig, running: Running, num_slots: int) -> dict[str, Any]:
     rate = num_samples / running.engine.format.sample_rate_hz / (time.perf_counter() - began_s)
     summary = meter.summary()
     await asyncio.wait(tasks, timeout=plan.busy_s + 5)
+    # the device thread is still telling the model to forget them
+    while running.engine.num_busy_slots or running.model._sound.num_kept:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     return {"audio_s_a_second": round(rate, 1), **summary}

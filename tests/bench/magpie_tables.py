@@ -130,7 +130,7 @@ def streams(parts: Parts) -> str:
     head = ("shape", "streams", "in real time", "first audio p50 / p99 / worst, ms", "with under-run", "worst, s",
             "GPU wait", "Python", "idle", "between steps p50 / p99, ms", "loop late p99, ms")  # fmt: skip
     rows = []
-    for row in rows_of(parts, "streams"):
+    for row in sorted(rows_of(parts, "streams"), key=lambda row: (row["size"], row["streams"])):
         thread = row["device_thread"]
         rows.append((
             row["size"], row["streams"], "yes" if row["passes"] else "no", share(row, "first_ms", "p50", "p99", "max"),
