@@ -2,6 +2,8 @@
 
 import logging
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -47,7 +49,14 @@ def slots_that_fit(free: int, bytes_per_slot: int, reserve: int) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """What can be allocated on the device, or of the machine's memory."""
+    """What can be allocated on the device, or of the machine's memory.
+
+    Source: proc_meminfo(5), `MemAvailable`: what is free, and what only keeps files.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    with suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")

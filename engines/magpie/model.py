@@ -38,6 +38,11 @@ from engines.types import AudioFormat, Pcm
 MAX_CHUNK_FRAMES: Final = 16
 """The largest chunk that is made at once, whatever is wished for: 0.74 s."""
 
+MOST_CHUNKS: Final = 32
+MIN_CHUNK_STEPS: Final = 4
+"""Chunks that are decoded and handed out in one step: this many, or one in four of the slots where that is more. Slots
+that began together would have theirs together, and everybody would wait for the end of it."""
+
 MAX_PREFILLS: Final = 32
 """Newcomers that are taken up in one step."""
 
@@ -48,6 +53,7 @@ MAX_CHARS_UNSPACED: Final = 60
 logger = logging.getLogger("tiding.magpie")
 
 _Bucket = TypeVar("_Bucket")
+_NO_TOKENS: Final = Tokens((), (), has_sound=False)
 _NO_PCM: Final = np.zeros(0, np.float32)
 
 
@@ -176,16 +182,14 @@ class Magpie:
     def prefill(self, jobs: Sequence[Prefill]) -> None:
         requests: list[Request] = []
         for job in jobs:
-            tokens = self._tokenizer.encode(job.segment.text, job.params.language)
+            tokens, error = self._read(job)
             row = self._rows[job.slot] = _Row(job, tokens, self._step_ms)
+            row.error = error
             self._begin(job, tokens)
-            if len(tokens.ids) > self._max_tokens:
-                row.error = ValueError(f"a segment of {len(tokens.ids)} tokens; at most {self._max_tokens} fit")
-                row.end = _End(0)
-            elif not tokens.has_sound:
-                row.end = _End(0)
-            else:
+            if tokens.has_sound:
                 requests.append(self._request(job, tokens))
+            else:
+                row.end = _End(0)
         for flight in self._in_flight:
             flight.hold(self._prefill_stream)  # a step that was launched for who had the slot before still writes there
         for batch, ready in self._prefills.launch(requests):
@@ -219,6 +223,16 @@ class Magpie:
             torch.cuda.synchronize(self._device)
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _read(self, job: Prefill) -> tuple[Tokens, Exception | None]:
+        """A segment's tokens. One that cannot be read has none, and fails alone."""
+        try:
+            tokens = self._tokenizer.encode(job.segment.text, job.params.language)
+        except Exception as error:  # of a library, on a text that nobody has thought of
+            return _NO_TOKENS, error
+        if len(tokens.ids) > self._max_tokens:
+            return _NO_TOKENS, ValueError(f"a segment of {len(tokens.ids)} tokens; at most {self._max_tokens} fit")
+        return tokens, None
 
     def _begin(self, job: Prefill, tokens: Tokens) -> None:
         self._sound.begin(job.slot, job.session)
@@ -272,25 +286,37 @@ class Magpie:
             self._rows[int(slots[n])].end = _End(int(end_frame[n]))
 
     def _hand_out(self, rows: Sequence[_Row]) -> list[StepResult]:
+        """What there is to hear: not of everybody at once, so that no step is much longer than others."""
         failed = [StepResult(row.slot, _NO_PCM, is_segment_end=True, error=row.error) for row in rows if row.error]
-        due = [(row, span) for row in rows if (span := self._due(row)) is not None]
-        sound = self._sound.decode([span for _, span in due if span.count])
-        return failed + [self._result(row, sound.get(row.slot, _NO_PCM)) for row, _ in due]
+        due = [row for row in rows if not row.error and (row.end or self._num_left(row) >= row.chunk)]
+        most = max(MOST_CHUNKS, len(rows) // MIN_CHUNK_STEPS)
+        if len(due) > most:
+            due = sorted(due, key=self._haste)[:most]
+        spans = [self._take_span(row) for row in due]
+        sound = self._sound.decode([span for span in spans if span.count])
+        return failed + [self._result(row, sound.get(row.slot, _NO_PCM)) for row in due]
 
-    def _due(self, row: _Row) -> Span | None:
-        """The frames that are to be heard now: a chunk when it is complete, and whatever is left at the end."""
-        first = int(self._decoded[row.slot])
+    def _num_left(self, row: _Row) -> int:
+        """Frames that are drawn and have not been heard."""
         num_frames = row.end.num_frames if row.end else int(self._steps[row.slot]) * self._shape.stacking
-        if row.error or (row.end is None and num_frames - first < row.chunk):
-            return None
-        self._decoded[row.slot] = num_frames
+        return num_frames - int(self._decoded[row.slot])
+
+    def _haste(self, row: _Row) -> tuple[bool, int]:
+        """Smaller is served sooner: first chunks, then who waits for longest."""
+        return row.num_chunks > 0, row.chunk - self._num_left(row)
+
+    def _take_span(self, row: _Row) -> Span:
+        first, left = int(self._decoded[row.slot]), self._num_left(row)
+        count = min(left, MAX_CHUNK_FRAMES if row.end else row.chunk)
+        self._decoded[row.slot] += count
         row.take_chunk()
-        return Span(row.slot, first, num_frames - first)
+        return Span(row.slot, first, count)
 
     def _result(self, row: _Row, pcm: Pcm) -> StepResult:
         furthest = self._furthest[row.slot, : self._steps[row.slot]]
-        words = row.clock.take(furthest, is_last=row.end is not None)
-        return StepResult(row.slot, pcm, row.end is not None, words, cut_short=row.end.cut_short if row.end else "")
+        is_last = row.end is not None and not self._num_left(row)
+        words = row.clock.take(furthest, is_last=is_last)
+        return StepResult(row.slot, pcm, is_last, words, cut_short=row.end.cut_short if is_last and row.end else "")
 
 
 def _operations(device: torch.device) -> tuple[Operations, Operations]:

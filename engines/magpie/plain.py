@@ -117,8 +117,8 @@ def pick(
     _apply_end_rules(logits[:, None], state, rows, shape, recipe)
     top_k = state.top_k[rows].long().clamp(max=shape.num_code_ids)
     threshold = logits.sort(-1, descending=True).values.gather(1, top_k[:, None] - 1)
-    scores = logits / state.temperature[rows, None]
-    scores = scores + gumbel(state.seed[rows], state.step[rows], draw, shape.num_code_ids)
+    noise = gumbel(state.seed[rows], state.step[rows], draw, shape.num_code_ids)
+    scores = logits + state.temperature[rows, None] * noise
     code = torch.where(top_k == 1, logits.argmax(-1), scores.masked_fill(logits < threshold, float("-inf")).argmax(-1))
     codes[:, draw] = code.int()
     return None if table is None else table[draw, code].repeat(2, 1)

@@ -71,11 +71,16 @@ def follow(state: State, rows: Tensor, reach: Tensor, recipe: Recipe) -> None:
 
 
 def end_rules(state: State, rows: Tensor, recipe: Recipe, stacking: int) -> tuple[Tensor, Tensor]:
-    """Whether the end is forbidden, and whether it is forced, in the step being drawn: two (B,) booleans."""
+    """Whether the end is forbidden, and whether it is forced, in the step being drawn: two (B,) booleans.
+
+    The text's end counts from where the prior begins, and without a prior not at all.
+    """
     is_forbidden = state.step[rows] * stacking < recipe.min_frames
     is_forced = torch.zeros_like(is_forbidden)
-    if recipe.tracks_text_end:
+    if recipe.tracks_text_end and recipe.has_prior:
+        is_known = state.step[rows] >= recipe.prior_start_step
         near = state.near_end[rows]
-        is_forbidden |= (state.attended[rows] < state.text_len[rows] - IGNORED_END) & (near <= PATIENT_STEPS)
-        is_forced = near >= FORCED_STEPS
+        is_early = (state.attended[rows] < state.text_len[rows] - IGNORED_END) & (near <= PATIENT_STEPS)
+        is_forbidden |= is_known & is_early
+        is_forced = is_known & (near >= FORCED_STEPS)
     return is_forbidden, is_forced

@@ -21,7 +21,7 @@ _MASK: Final = 0xFFFFFFFF
 def gumbel(seed: Tensor, step: Tensor, draw: int, num_codes: int) -> Tensor:
     """Gumbel noise (B, N) float32 for one draw of each row. `seed` (B,) int64, `step` (B,) int32."""
     bits = philox(seed[:, None], torch.arange(num_codes, device=seed.device)[None], draw, step[:, None].long())
-    uniform = ((bits >> 8).float() + 0.5) * 2.0**-24  # inside (0, 1): neither logarithm meets zero
+    uniform = ((bits >> 9).float() + 0.5) * 2.0**-23  # inside (0, 1): neither logarithm meets zero
     return -torch.log(-torch.log(uniform))
 
 

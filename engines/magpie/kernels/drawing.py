@@ -43,7 +43,8 @@ def find_ends(logits: Tensor, state: State, rows: Tensor, shape: Shape, recipe: 
     _find_ends[(len(rows), shape.num_draws)](
         logits, rows, state.cfg_scale, state.step, state.attended, state.text_len, state.near_end, ends, len(rows),
         shape.num_code_ids, shape.codebook_size, shape.audio_eos, shape.stacking, recipe.min_frames,
-        recipe.tracks_text_end, shape.num_draws, triton.next_power_of_2(shape.num_code_ids), num_warps=4,
+        recipe.prior_start_step, recipe.tracks_text_end and recipe.has_prior, shape.num_draws,
+        triton.next_power_of_2(shape.num_code_ids), num_warps=4,
     )  # fmt: skip
     return ends
 
@@ -64,8 +65,9 @@ def pick(
         logits, rows, state.cfg_scale, state.temperature, state.top_k, state.seed,
         state.step, state.attended, state.text_len, state.near_end,
         codes, logits if table is None else table, logits if x is None else x, draw, len(rows),
-        shape.num_code_ids, shape.codebook_size, shape.audio_eos, shape.stacking, recipe.min_frames, width,
-        recipe.tracks_text_end, table is not None, shape.num_draws,
+        shape.num_code_ids, shape.codebook_size, shape.audio_eos, shape.stacking, recipe.min_frames,
+        recipe.prior_start_step, width,
+        recipe.tracks_text_end and recipe.has_prior, table is not None, shape.num_draws,
         triton.next_power_of_2(shape.num_code_ids), triton.next_power_of_2(width), num_warps=8,
     )  # fmt: skip
     return x
@@ -126,20 +128,24 @@ def _follow(
 
 
 @triton.jit
-def _end_rules(step, attended, text_len, near_end, STACKING: tl.constexpr, min_frames, TRACKS: tl.constexpr):
+def _end_rules(
+    step, attended, text_len, near_end, STACKING: tl.constexpr, min_frames, start_step, TRACKS: tl.constexpr
+):
     """Whether the end is forbidden and whether it is forced."""
     is_forbidden = step * STACKING < min_frames
     is_forced = False
     if TRACKS:
-        is_forbidden = is_forbidden | ((attended < text_len - _IGNORED_END) & (near_end <= _PATIENT_STEPS))
-        is_forced = near_end >= _FORCED_STEPS
+        is_known = step >= start_step
+        is_early = (attended < text_len - _IGNORED_END) & (near_end <= _PATIENT_STEPS)
+        is_forbidden = is_forbidden | (is_known & is_early)
+        is_forced = is_known & (near_end >= _FORCED_STEPS)
     return is_forbidden, is_forced
 
 
 @triton.jit
 def _find_ends(
     logits, rows, cfg_scale, step, attended, text_len, near_end, ends, num_rows,
-    num_codes, codebook_size, audio_eos, STACKING: tl.constexpr, min_frames,
+    num_codes, codebook_size, audio_eos, STACKING: tl.constexpr, min_frames, start_step,
     TRACKS: tl.constexpr, DRAWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row, draw = tl.program_id(0), tl.program_id(1)
@@ -156,7 +162,7 @@ def _find_ends(
     end += (1.0 - scale) * tl.load(unconditional + audio_eos).to(tl.float32)
     is_forbidden, is_forced = _end_rules(
         tl.load(step + slot), tl.load(attended + slot), tl.load(text_len + slot), tl.load(near_end + slot),
-        STACKING, min_frames, TRACKS,
+        STACKING, min_frames, start_step, TRACKS,
     )  # fmt: skip
     is_end = ((end > best) & (is_forbidden == 0)) | is_forced
     tl.store(ends + row * DRAWS + draw, is_end.to(tl.int32))
@@ -166,7 +172,7 @@ def _find_ends(
 def _pick(
     logits, rows, cfg_scale, temperature, top_k, seed, step, attended, text_len, near_end,
     codes, table, x, draw, num_rows,
-    num_codes, codebook_size, audio_eos, STACKING: tl.constexpr, min_frames, width,
+    num_codes, codebook_size, audio_eos, STACKING: tl.constexpr, min_frames, start_step, width,
     TRACKS: tl.constexpr, HAS_NEXT: tl.constexpr, DRAWS: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0)
@@ -174,8 +180,9 @@ def _pick(
     scale = tl.load(cfg_scale + slot)
     now = tl.load(step + slot)
     is_forbidden, is_forced = _end_rules(
-        now, tl.load(attended + slot), tl.load(text_len + slot), tl.load(near_end + slot), STACKING, min_frames, TRACKS
-    )
+        now, tl.load(attended + slot), tl.load(text_len + slot), tl.load(near_end + slot),
+        STACKING, min_frames, start_step, TRACKS,
+    )  # fmt: skip
     n = tl.arange(0, BLOCK)
     is_code = n < num_codes
     c = tl.load(logits + row * num_codes + n, mask=is_code, other=0.0).to(tl.float32)
@@ -201,8 +208,8 @@ def _pick(
     zero = (n * 0).to(tl.uint32)
     what, when = (n * 0 + draw).to(tl.uint32), (n * 0 + now).to(tl.uint32)
     word = tl.philox(tl.load(seed + slot), n.to(tl.uint32), what, when, zero)[0]
-    uniform = ((word >> 8).to(tl.int32).to(tl.float32) + 0.5) * 5.9604644775390625e-08
-    noisy = value / tl.load(temperature + slot) - tl.log(-tl.log(uniform))
+    uniform = ((word >> 9).to(tl.int32).to(tl.float32) + 0.5) * 1.1920928955078125e-07  # 2^-23
+    noisy = value - tl.load(temperature + slot) * tl.log(-tl.log(uniform))
     score = tl.where(k == 1, value, noisy)
     code = tl.argmax(tl.where((key >= threshold) & is_allowed, score, -float("inf")), 0)
     tl.store(codes + row * DRAWS + draw, code)
