@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-import msgspec
 import numpy as np
 import torch
 
@@ -27,16 +26,13 @@ from engines.magpie.options import MagpieOptions
 from engines.magpie.precision import CODEC_PRECISION, DTYPES, choose_device, choose_precision, use_tf32
 from engines.magpie.prefills import TEXT_BUCKETS, Prefills, Request
 from engines.magpie.prior import IGNORED_END
+from engines.magpie.rows import MAX_CHUNK_FRAMES, End, Row
 from engines.magpie.sound import Sound, Span
 from engines.magpie.state import allocate, bytes_per_slot, max_positions_of
 from engines.magpie.tokens import UNSPACED, Tokens
 from engines.magpie.weights import convert
-from engines.magpie.words import WordClock
 from engines.model import Loader, Made, Prefill, StepResult, Wake
 from engines.types import AudioFormat, Pcm
-
-MAX_CHUNK_FRAMES: Final = 16
-"""The largest chunk that is made at once, whatever is wished for: 0.74 s."""
 
 MOST_CHUNKS: Final = 32
 MIN_CHUNK_STEPS: Final = 4
@@ -55,36 +51,6 @@ logger = logging.getLogger("tiding.magpie")
 _Bucket = TypeVar("_Bucket")
 _NO_TOKENS: Final = Tokens((), (), has_sound=False)
 _NO_PCM: Final = np.zeros(0, np.float32)
-
-
-class _End(msgspec.Struct, frozen=True):
-    """That a segment is over: how many frames it has, and why, if it was not its own end."""
-
-    num_frames: int
-    cut_short: str = ""
-
-
-class _Row:
-    """What the host knows of a slot's segment."""
-
-    def __init__(self, job: Prefill, tokens: Tokens, step_ms: float) -> None:
-        self.slot = job.slot
-        self.end: _End | None = None  # None: it goes on
-        self.clock = WordClock(job.segment, tokens.words, step_ms)
-        self.chunk = min(max(1, job.params.first_chunk_frames), MAX_CHUNK_FRAMES)  # frames, of the next one
-        self.largest_chunk = min(max(1, job.params.chunk_frames), MAX_CHUNK_FRAMES)
-        self.num_chunks = 0
-        self.ready: torch.cuda.Event | None = None  # comes when it is prefilled; None: it is
-        self.turn = 0  # of its prefill, among all
-        self.error: Exception | None = None
-
-    def take_chunk(self) -> None:
-        """After the first chunk half of it, then twice as much each time: where the first holds nothing but rendered
-        silence, a listener waits for few frames more.
-        """
-        size = max(1, self.chunk // 2) if self.num_chunks == 0 else 2 * self.chunk
-        self.chunk = min(size, self.largest_chunk)
-        self.num_chunks += 1
 
 
 class Magpie:
@@ -122,10 +88,10 @@ class Magpie:
             precision=CODEC_PRECISION[device.type] if codec_precision == "auto" else codec_precision,
         )
         self._sound = Sound(codec, self._state.frames, MAX_CHUNK_FRAMES, checkpoint.samples_per_frame)
-        self._stepper = Stepper[_Row](
+        self._stepper = Stepper[Row](
             self._decoder.step, self.num_slots, 2, device, Launcher(self._stream), self._stream
         )
-        self._in_flight: deque[Flight[_Row]] = deque()
+        self._in_flight: deque[Flight[Row]] = deque()
         side = torch.cuda.Stream() if self._stream is not None else None
         self._prefill_stream = side
         self._prefills = Prefills(self._decoder.prefill, self._max_tokens, self.num_slots, device, Launcher(side), side)
@@ -136,7 +102,7 @@ class Magpie:
             if has_guards
             else None
         )
-        self._rows: dict[int, _Row] = {}
+        self._rows: dict[int, Row] = {}
         self._num_batches = 0
         self._voices = {voice.name: index for index, voice in enumerate(checkpoint.voices)}
         self._max_steps = max_positions_of(shape, recipe) - shape.prefix_len
@@ -183,13 +149,13 @@ class Magpie:
         requests: list[Request] = []
         for job in jobs:
             tokens, error = self._read(job)
-            row = self._rows[job.slot] = _Row(job, tokens, self._step_ms)
+            row = self._rows[job.slot] = Row(job, tokens, self._step_ms)
             row.error = error
             self._begin(job, tokens)
             if tokens.has_sound:
                 requests.append(self._request(job, tokens))
             else:
-                row.end = _End(0)
+                row.end = End(0)
         for flight in self._in_flight:
             flight.hold(self._prefill_stream)  # a step that was launched for who had the slot before still writes there
         for batch, ready in self._prefills.launch(requests):
@@ -254,7 +220,7 @@ class Magpie:
             cfg_scale=recipe.cfg_scale if params.cfg_scale is None else params.cfg_scale,
         )
 
-    def _ready(self, rows: Sequence[_Row]) -> list[_Row]:
+    def _ready(self, rows: Sequence[Row]) -> list[Row]:
         """Those that are prefilled. Where nobody is, the device waits for the first newcomers, not the host."""
         waiting = [row for row in rows if row.ready is not None]
         first = min(waiting, key=lambda row: row.turn).ready if waiting and len(waiting) == len(rows) else None
@@ -265,10 +231,10 @@ class Magpie:
                 row.ready = None
         return [row for row in rows if row.ready is None]
 
-    def _launch(self, rows: Sequence[_Row]) -> None:
+    def _launch(self, rows: Sequence[Row]) -> None:
         self._in_flight.append(self._stepper.launch([row.slot for row in rows], rows))
 
-    def _take_note(self, rows: Sequence[_Row], report: np.ndarray) -> None:
+    def _take_note(self, rows: Sequence[Row], report: np.ndarray) -> None:
         """Where each row is after a step. A row that has ended, or gone, was stepped for nothing."""
         wanted = [n for n, row in enumerate(rows) if row.end is None and self._rows.get(row.slot) is row]
         slots = np.array([rows[n].slot for n in wanted], np.int64)
@@ -281,11 +247,11 @@ class Magpie:
         if self._guards is not None:
             cut |= self._guards.check(slots, attended)
         for slot, reason in cut.items():
-            self._rows[slot].end = _End(int(self._steps[slot]) * self._shape.stacking, reason)
+            self._rows[slot].end = End(int(self._steps[slot]) * self._shape.stacking, reason)
         for n in np.flatnonzero(end_frame >= 0):
-            self._rows[int(slots[n])].end = _End(int(end_frame[n]))
+            self._rows[int(slots[n])].end = End(int(end_frame[n]))
 
-    def _hand_out(self, rows: Sequence[_Row]) -> list[StepResult]:
+    def _hand_out(self, rows: Sequence[Row]) -> list[StepResult]:
         """What there is to hear: not of everybody at once, so that no step is much longer than others."""
         failed = [StepResult(row.slot, _NO_PCM, is_segment_end=True, error=row.error) for row in rows if row.error]
         due = [row for row in rows if not row.error and (row.end or self._num_left(row) >= row.chunk)]
@@ -296,23 +262,23 @@ class Magpie:
         sound = self._sound.decode([span for span in spans if span.count])
         return failed + [self._result(row, sound.get(row.slot, _NO_PCM)) for row in due]
 
-    def _num_left(self, row: _Row) -> int:
+    def _num_left(self, row: Row) -> int:
         """Frames that are drawn and have not been heard."""
         num_frames = row.end.num_frames if row.end else int(self._steps[row.slot]) * self._shape.stacking
         return num_frames - int(self._decoded[row.slot])
 
-    def _haste(self, row: _Row) -> tuple[bool, int]:
+    def _haste(self, row: Row) -> tuple[bool, int]:
         """Smaller is served sooner: first chunks, then who waits for longest."""
         return row.num_chunks > 0, row.chunk - self._num_left(row)
 
-    def _take_span(self, row: _Row) -> Span:
+    def _take_span(self, row: Row) -> Span:
         first, left = int(self._decoded[row.slot]), self._num_left(row)
         count = min(left, MAX_CHUNK_FRAMES if row.end else row.chunk)
         self._decoded[row.slot] += count
         row.take_chunk()
         return Span(row.slot, first, count)
 
-    def _result(self, row: _Row, pcm: Pcm) -> StepResult:
+    def _result(self, row: Row, pcm: Pcm) -> StepResult:
         furthest = self._furthest[row.slot, : self._steps[row.slot]]
         is_last = row.end is not None and not self._num_left(row)
         words = row.clock.take(furthest, is_last=is_last)
