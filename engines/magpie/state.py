@@ -24,7 +24,7 @@ class State(msgspec.Struct, frozen=True):
     position: Tensor  # (S + 1,) int32: where in the caches the next step writes
     step: Tensor  # (S + 1,) int32: steps done
     codes: Tensor  # (S + 1, C) int32: what the next step reads
-    frames: Tensor  # (S + 1, M, K) int32: what was drawn, in order
+    frames: Tensor  # (S + 1, M, K) int32: what was drawn, in order; the last step's are spare
     end_frame: Tensor  # (S + 1,) int32: the frame that the end was found in; -1: none yet
     # where in the text the voice is
     text_len: Tensor  # (S + 1,) int32, in tokens, with the end token
@@ -55,8 +55,12 @@ class State(msgspec.Struct, frozen=True):
 def allocate(
     shape: Shape, recipe: Recipe, num_slots: int, max_tokens: int, *, device: torch.device, dtype: torch.dtype
 ) -> State:
-    """State for `num_slots` slots, all of them empty."""
-    rows, max_frames = num_slots + 1, max_frames_of(shape, recipe)
+    """State for `num_slots` slots, all of them empty.
+
+    The frames have room for one step more than the longest segment: one that has ended may be stepped once for nothing,
+    while its last frames are being read.
+    """
+    rows, max_frames = num_slots + 1, max_frames_of(shape, recipe) + shape.stacking
     caches = (shape.decoder_layers, 2 * rows, shape.decoder_heads, max_positions_of(shape, recipe))
 
     def zeros(*dims: int, dtype: torch.dtype = torch.int32) -> Tensor:
@@ -101,6 +105,5 @@ def bytes_per_slot(shape: Shape, recipe: Recipe, max_tokens: int, dtype: torch.d
     size = dtype.itemsize
     caches = 2 * 2 * shape.decoder_layers * max_positions_of(shape, recipe) * shape.d_model * size
     text = 2 * shape.decoder_layers * max_tokens * shape.cross_dim * size
-    return (
-        caches + text + 4 * (max_tokens + max_frames_of(shape, recipe) * shape.num_codebooks + 2 * shape.num_draws + 16)
-    )
+    num_frames = max_frames_of(shape, recipe) + shape.stacking
+    return caches + text + 4 * (max_tokens + num_frames * shape.num_codebooks + 2 * shape.num_draws + 16)

@@ -165,8 +165,8 @@ def test_graphs_give_the_codes_of_the_eager_path_on_the_gpu(
         torch.cuda.synchronize()
     for slot, spoken in enumerate(graphed):
         one.forget(slot + 1)
-        same = (spoken.codes == state.frames[slot]).float().mean()
-        assert torch.equal(spoken.codes, state.frames[slot]), f"slot {slot}: {same:.3f} of the codes are the same"
+        same = (spoken.codes == state.frames[slot, :MAX_FRAMES]).float().mean()
+        assert same == 1, f"slot {slot}: {same:.3f} of the codes are the same"
 
 
 @needs_gpu

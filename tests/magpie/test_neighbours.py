@@ -223,6 +223,20 @@ def test_a_slot_remembers_nothing_of_its_last_segment(checkpoint: Callable[[str]
 
 
 @Sizes
+def test_a_step_for_nothing_leaves_the_last_frames_as_they_were_drawn(
+    checkpoint: Callable[[str], Checkpoint], size: str
+) -> None:
+    """On a GPU a slot whose segment has ended is stepped once more, while its last frames are being decoded."""
+    bare = Bare(lively(checkpoint(size), max_frames=MAX_FRAMES))
+    bare.prefill(Request(1, (9, 8, 7, 6, 5, 194), 1, 4, 80, 0.7, 2.5))
+    for _ in range(bare.max_steps):
+        bare.step(1)
+    drawn = bare.state.frames[1, :MAX_FRAMES].clone()
+    bare.step(1)
+    assert torch.equal(bare.state.frames[1, :MAX_FRAMES], drawn)
+
+
+@Sizes
 def test_the_unconditional_voice_is_never_overwritten(checkpoint: Callable[[str], Checkpoint], size: str) -> None:
     known = lively(checkpoint(size), max_frames=MAX_FRAMES)
     bare = Bare(known)
