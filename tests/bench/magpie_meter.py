@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,25 @@ _WRAPPED = (  # (path from the engine, name of the call, what its time is called
 )
 
 
+_BETWEEN = ("schedule", "prefill", "shape", "deliver")
+"""What a device thread does between two steps."""
+
+
+class _Moment(NamedTuple):
+    """The clocks at the beginning or the end of a step, in seconds."""
+
+    wall_s: float
+    processor_s: float
+    spent_s: tuple[float, ...]  # so far, by `_BETWEEN`
+
+
+class _Step(NamedTuple):
+    begin: _Moment
+    end: _Moment
+    rows: int
+    idle_s: float  # before it
+
+
 class Meter:
     """One engine's device thread. `attach` it once the model is loaded; `summary` and `reset` from any thread.
 
@@ -34,7 +53,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._spent_s: defaultdict[str, float] = defaultdict(float)
-        self._steps: list[tuple[float, float, int, float]] = []  # start, end, rows, idle before it
+        self._steps: list[_Step] = []
         self._idle_seen_s = 0.0
         self._began_s = time.perf_counter()
         self._is_attached = False
@@ -63,19 +82,20 @@ class Meter:
         spent_s, count = dict(self._spent_s), max(1, len(steps))
         idle_s, wait_s = spent_s.get("idle", 0.0), spent_s.get("wait for GPU", 0.0)
         spent_s["schedule"] = spent_s.get("schedule", 0.0) - idle_s  # it is `next_step` that waits
-        pairs = [(one, after) for one, after in pairwise(steps) if after[3] < 1e-5]  # no idling between them
-        gaps_ms = [1000 * (after[0] - one[1]) for one, after in pairs]
-        apart_ms = [1000 * (after[0] - one[0]) for one, after in pairs]
+        pairs = [(one, after) for one, after in pairwise(steps) if after.idle_s < 1e-5]  # no idling between them
+        gaps_ms = [1000 * (after.begin.wall_s - one.end.wall_s) for one, after in pairs]
+        apart_ms = [1000 * (after.begin.wall_s - one.begin.wall_s) for one, after in pairs]
         return {
             "wall_s": round(wall_s, 3),
             "steps": len(steps),
-            "mean_rows": round(sum(step[2] for step in steps) / count, 1),
+            "mean_rows": round(sum(step.rows for step in steps) / count, 1),
             "idle_share": round(idle_s / wall_s, 4),
             "gpu_wait_share": round(wait_s / wall_s, 4),
             "python_share": round(max(0.0, 1 - (idle_s + wait_s) / wall_s), 4),
             "ms_a_step": {name: round(1000 * spent / count, 4) for name, spent in sorted(spent_s.items())},
-            "step_ms": _shares([1000 * (step[1] - step[0]) for step in steps]),
+            "step_ms": _shares([1000 * (step.end.wall_s - step.begin.wall_s) for step in steps]),
             "between_steps_ms": _shares(gaps_ms),
+            "longest_between_ms": _longest(pairs),
             "step_to_step_ms": _shares(apart_ms),
         }
 
@@ -99,17 +119,21 @@ class Meter:
 
     def _step(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def step(slots: Any) -> Any:
-            started_s = time.perf_counter()
+            begin = self._moment()
             idle_s = self._spent_s.get("idle", 0.0)
             try:
                 return call(slots)
             finally:
-                ended_s = time.perf_counter()
-                self._spent_s["step"] += ended_s - started_s
-                self._steps.append((started_s, ended_s, len(slots), idle_s - self._idle_seen_s))
+                end = self._moment()
+                self._spent_s["step"] += end.wall_s - begin.wall_s
+                self._steps.append(_Step(begin, end, len(slots), idle_s - self._idle_seen_s))
                 self._idle_seen_s = idle_s
 
         return step
+
+    def _moment(self) -> _Moment:
+        spent_s = tuple(self._spent_s.get(name, 0.0) for name in _BETWEEN)
+        return _Moment(time.perf_counter(), time.thread_time(), spent_s)
 
     def _watch_gpu(self) -> None:
         """Every wait for a stream or an event on a device thread counts as waiting for the GPU."""
@@ -177,6 +201,22 @@ def _follow(engine: Any, path: str) -> Any:
     for name in path.split(".") if path else ():
         owner = getattr(owner, name, None)
     return owner
+
+
+def _longest(pairs: list[tuple[_Step, _Step]]) -> dict[str, float]:
+    """What the longest hundredth of the times between two steps is made of, on the average; `processor` is what the
+    thread ran of it, so that the rest is waiting: for Python's lock, or for a call into CUDA.
+    """
+    longest = sorted(pairs, key=lambda pair: pair[1].begin.wall_s - pair[0].end.wall_s)[-max(1, len(pairs) // 100) :]
+    if not pairs:
+        return {}
+    made_of = {
+        name: [after.begin.spent_s[place] - one.end.spent_s[place] for one, after in longest]
+        for place, name in enumerate(_BETWEEN)
+    }
+    made_of["all"] = [after.begin.wall_s - one.end.wall_s for one, after in longest]
+    made_of["processor"] = [after.begin.processor_s - one.end.processor_s for one, after in longest]
+    return {name: round(1000 * sum(values) / len(values), 3) for name, values in made_of.items()}
 
 
 def _shares(values: list[float]) -> dict[str, float]:
