@@ -25,6 +25,10 @@ COMFORT_S: Final = 1.0
 """So far ahead of its listener a session can rest for the length of a prefill, although not all that was made has been
 sent yet."""
 
+NEWCOMERS_BESIDE: Final = 8
+"""So many newcomers are admitted at once beside running segments, which wait while the host sees to them: about 0.1 ms
+each."""
+
 
 class Slot(Generic[Key]):
     """A row of the batch. Guarded by the scheduler's lock.
@@ -188,8 +192,10 @@ class Scheduler(Generic[Key]):
         prefills: list[Prefill] = []
         if not self._free:
             return prefills
+        is_stepping = len(self._slots) - len(self._free) > len(self._prefilling)
+        most = NEWCOMERS_BESIDE if is_stepping else self._num_prefills
         for job in sorted(self._in_line(), key=priority):
-            if not self._has_slot_for(job) or not self._has_prefill_for(job):
+            if len(prefills) == most or not self._has_slot_for(job) or not self._has_prefill_for(job):
                 break
             del self._waiting[job]
             prefills.append(self._give(self._slot_for(job), job))

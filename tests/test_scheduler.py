@@ -2,6 +2,7 @@
 
 import pytest
 
+from engines.scheduler import NEWCOMERS_BESIDE
 from engines.types import Segment
 from tests.stepping import Bench, Idle, admitted, owners
 
@@ -178,11 +179,29 @@ def test_newcomers_join_the_very_next_step_however_many_run() -> None:
     for index in range(280):
         bench.submit(f"s{index}")
         bench.run()
-    for index in range(16):
+    for index in range(NEWCOMERS_BESIDE):
         bench.submit(f"new{index}")
     step = bench.next()
-    assert len(admitted(step)) == 16
-    assert len(owners(step)) == 296
+    assert len(admitted(step)) == NEWCOMERS_BESIDE
+    assert len(owners(step)) == 280 + NEWCOMERS_BESIDE
+
+
+def test_a_crowd_joins_running_segments_a_few_a_step_and_an_idle_engine_at_once() -> None:
+    crowd = [f"new{index}" for index in range(2 * NEWCOMERS_BESIDE + 1)]
+    idle, busy = (Bench(num_slots=64, step_width=64, num_prefills=32) for _ in range(2))
+    busy.submit("runs")
+    busy.run()
+    for name in crowd:
+        idle.submit(name)
+        busy.submit(name)
+    assert admitted(idle.next()) == crowd
+    taken: list[list[str]] = []
+    for _ in range(3):
+        step = busy.next()
+        taken.append(admitted(step))
+        assert "runs" in owners(step)
+        busy.finish(step)
+    assert taken == [crowd[:NEWCOMERS_BESIDE], crowd[NEWCOMERS_BESIDE : 2 * NEWCOMERS_BESIDE], crowd[-1:]]
 
 
 def test_a_waiting_listener_is_admitted_before_waiting_unpaced_work() -> None:

@@ -151,11 +151,12 @@ class Magpie:
             tokens, error = self._read(job)
             row = self._rows[job.slot] = Row(job, tokens, self._step_ms)
             row.error = error
-            self._begin(job, tokens)
+            self._begin(job.slot, tokens)
             if tokens.has_sound:
                 requests.append(self._request(job, tokens))
             else:
                 row.end = End(0)
+        self._sound.begin({job.slot: job.session for job in jobs})
         for flight in self._in_flight:
             flight.hold(self._prefill_stream)  # a step that was launched for who had the slot before still writes there
         for batch, ready in self._prefills.launch(requests):
@@ -200,11 +201,10 @@ class Magpie:
             return _NO_TOKENS, ValueError(f"a segment of {len(tokens.ids)} tokens; at most {self._max_tokens} fit")
         return tokens, None
 
-    def _begin(self, job: Prefill, tokens: Tokens) -> None:
-        self._sound.begin(job.slot, job.session)
-        self._steps[job.slot] = self._decoded[job.slot] = 0
+    def _begin(self, slot: int, tokens: Tokens) -> None:
+        self._steps[slot] = self._decoded[slot] = 0
         if self._guards is not None:
-            self._guards.begin(job.slot, len(tokens.ids))
+            self._guards.begin(slot, len(tokens.ids))
 
     def _request(self, job: Prefill, tokens: Tokens) -> Request:
         params, recipe = job.params, self._recipe

@@ -5,7 +5,6 @@ request's codes depend neither on the batch it came in nor on the padding.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Final, TypeAlias
 
 import msgspec
@@ -90,14 +89,14 @@ class Prefills:
         return queued
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[tuple[Sequence[Request], Bucket]]:
+        """Few batches rather than little padding: a launch costs the host more than padding costs the device."""
         lengths = sorted({length for _, length in self._buckets})
         widths = sorted({width for width, _ in self._buckets})
-        for shorter, length in pairwise([0, *lengths]):
-            fitting = [request for request in requests if shorter < len(request.ids) <= length]
-            while fitting:
-                width = next((width for width in widths if width >= len(fitting)), widths[-1])
-                yield fitting[:width], (width, length)
-                fitting = fitting[width:]
+        left = sorted(requests, key=lambda request: len(request.ids))
+        while left:
+            some, left = left[: widths[-1]], left[widths[-1] :]
+            width = next(width for width in widths if width >= len(some))
+            yield some, (width, next(length for length in lengths if length >= len(some[-1].ids)))
 
     def _stage(self, bucket: Bucket, requests: Sequence[Request]) -> None:
         """Bring a batch to where its graph reads it. Rows without a request prefill the spare slot."""

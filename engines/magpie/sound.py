@@ -4,7 +4,7 @@ A session's segments are one sound: the codec's state runs on from one to the ne
 slot, and others may have had the slot in between.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -45,16 +45,19 @@ class Sound:
 
     # -- whose state is where --------------------------------------------------------------------------------------
 
-    def begin(self, slot: int, session: int) -> None:
-        """From here on `slot` decodes for `session`, going on from where that was."""
-        if self._slot_of.get(session) != slot:
-            with torch.cuda.stream(self._stream):
-                self._bring(session, slot)
-            self._slot_of[session] = slot
-            self._session_in[slot] = session
+    def begin(self, sessions: Mapping[int, int]) -> None:
+        """From here on each slot decodes for its session, {slot: session}, going on from where that was."""
+        with torch.cuda.stream(self._stream):  # without effect on a CPU
+            fresh = [slot for slot, session in sessions.items() if not self._bring(session, slot)]
+            if fresh:
+                self._codec.reset(self._on_device(torch.tensor(fresh)))
 
-    def _bring(self, session: int, slot: int) -> None:
+    def _bring(self, session: int, slot: int) -> bool:
+        """Whether there was anything to go on from."""
+        if self._slot_of.get(session) == slot:
+            return True
         self._put_aside(slot)
+        is_known = True
         if session in self._parked:
             self._codec.load_state(slot, self._parked.pop(session))
         elif session in self._slot_of:
@@ -62,7 +65,10 @@ class Sound:
             self._codec.copy_state(before, slot)
             del self._session_in[before]
         else:
-            self._codec.reset(torch.tensor([slot], device=self._frames.device))
+            is_known = False
+        self._slot_of[session] = slot
+        self._session_in[slot] = session
+        return is_known
 
     def forget(self, session: int) -> None:
         self._parked.pop(session, None)
@@ -116,6 +122,10 @@ class Sound:
         if self._stream is not None:
             self._stream.synchronize()
         return found
+
+    def _on_device(self, values: Tensor) -> Tensor:
+        """A copy; from pinned memory, so that the host need not wait for it."""
+        return (values if self._stream is None else values.pin_memory()).to(self._frames.device, non_blocking=True)
 
     def _decode(self, places: Tensor, count: int) -> Tensor:
         slots, first = places.to(self._frames.device, non_blocking=True).unbind(0)

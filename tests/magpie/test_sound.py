@@ -1,6 +1,7 @@
 """The codec's state belongs to a session: it runs on from segment to segment, whichever slots they have."""
 
 from collections.abc import Callable, Sequence
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -35,9 +36,14 @@ class Desk:
 
     def begin(self, slot: int, session: int) -> None:
         """A new segment."""
-        self.sound.begin(slot, session)
-        self.frames[slot] = torch.randint(0, 20, self.frames[slot].shape, generator=self._generator).int()
-        self.session_in[slot], self._first[slot] = session, 0
+        self.begin_all({slot: session})
+
+    def begin_all(self, sessions: dict[int, int]) -> None:
+        """Several at once."""
+        self.sound.begin(sessions)
+        for slot, session in sessions.items():
+            self.frames[slot] = torch.randint(0, 20, self.frames[slot].shape, generator=self._generator).int()
+            self.session_in[slot], self._first[slot] = session, 0
 
     def decode(self, **counts: int) -> None:
         """`s0=3`: the next three frames of slot 0."""
@@ -106,6 +112,17 @@ def test_two_sessions_can_change_places() -> None:
     desk.begin(1, 1)
     desk.decode(s0=2, s1=3)
     desk.check(1, 2)
+
+
+@pytest.mark.parametrize("sessions", list(permutations(((0, 2), (1, 3), (2, 1)))))
+def test_sessions_that_begin_together_change_places_in_any_order(sessions: Sequence[tuple[int, int]]) -> None:
+    """One takes its sound to where another was, which takes its own to where a new one begins."""
+    desk = Desk()
+    desk.begin_all({0: 1, 1: 2})
+    desk.decode(s0=2, s1=3)
+    desk.begin_all(dict(sessions))
+    desk.decode(s0=2, s1=3, s2=1)
+    desk.check(1, 2, 3)
 
 
 def test_a_forgotten_session_leaves_nothing() -> None:
