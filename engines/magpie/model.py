@@ -87,14 +87,16 @@ class Magpie:
             device=device,
             precision=CODEC_PRECISION[device.type] if codec_precision == "auto" else codec_precision,
         )
-        self._sound = Sound(codec, self._state.frames, MAX_CHUNK_FRAMES, checkpoint.samples_per_frame)
+        side = torch.cuda.Stream() if self._stream is not None else None
+        self._prefill_stream = side
+        self._sound = Sound(codec, self._state.frames, MAX_CHUNK_FRAMES, checkpoint.samples_per_frame, side)
         self._stepper = Stepper[Row](
             self._decoder.step, self.num_slots, 2, device, Launcher(self._stream), self._stream
         )
         self._in_flight: deque[Flight[Row]] = deque()
-        side = torch.cuda.Stream() if self._stream is not None else None
-        self._prefill_stream = side
-        self._prefills = Prefills(self._decoder.prefill, self._max_tokens, self.num_slots, device, Launcher(side), side)
+        self._prefills = Prefills(
+            self._decoder.prefill, self._sound.silence, self._max_tokens, self.num_slots, device, Launcher(side), side
+        )
         step_s = checkpoint.samples_per_frame * shape.stacking / checkpoint.sample_rate_hz
         self._step_ms = step_s * 1000
         self._guards = (
@@ -153,10 +155,10 @@ class Magpie:
             row.error = error
             self._begin(job.slot, tokens)
             if tokens.has_sound:
-                requests.append(self._request(job, tokens))
+                is_fresh = not self._sound.begin(job.slot, job.session)
+                requests.append(self._request(job, tokens, is_fresh=is_fresh))
             else:
                 row.end = End(0)
-        self._sound.begin({job.slot: job.session for job in jobs})
         for flight in self._in_flight:
             flight.hold(self._prefill_stream)  # a step that was launched for who had the slot before still writes there
         for batch, ready in self._prefills.launch(requests):
@@ -206,7 +208,7 @@ class Magpie:
         if self._guards is not None:
             self._guards.begin(slot, len(tokens.ids))
 
-    def _request(self, job: Prefill, tokens: Tokens) -> Request:
+    def _request(self, job: Prefill, tokens: Tokens, *, is_fresh: bool) -> Request:
         params, recipe = job.params, self._recipe
         temperature = recipe.temperature if params.temperature is None else params.temperature
         top_k = recipe.top_k if params.top_k is None else params.top_k
@@ -218,6 +220,7 @@ class Magpie:
             top_k=top_k if temperature > 0 else 1,
             temperature=temperature if temperature > 0 else 1.0,
             cfg_scale=recipe.cfg_scale if params.cfg_scale is None else params.cfg_scale,
+            is_fresh=is_fresh,
         )
 
     def _ready(self, rows: Sequence[Row]) -> list[Row]:

@@ -10,7 +10,6 @@ from typing import Final, TypeAlias
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.magpie.decoder import Newcomers
@@ -22,7 +21,9 @@ TEXT_BUCKETS: Final = (64, 128, 192, 256, 512)
 WIDTHS: Final = (1, 4, 16)
 """Newcomers that a batch is filled up to: one takes 1.4 ms on an H200, sixteen 4 ms."""
 
-_NUM_NUMBERS: Final = 5  # slot, length, voice, seed, top-k: in front of a row's ids
+_NUM_NUMBERS: Final = 7  # slot, length, voice, seed, top-k, floats, slot to silence: in front of a row's ids
+_FLOATS: Final = 5  # two float32 in the place of one number: temperature, guidance
+_NUM_STAGED: Final = 16  # batches on their way to the device
 
 
 Bucket: TypeAlias = tuple[int, int]
@@ -30,7 +31,7 @@ Bucket: TypeAlias = tuple[int, int]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One slot's segment, ready for the device."""
+    """One slot's segment, ready for the device. `is_fresh`: its sound goes on from silence."""
 
     slot: int
     ids: tuple[int, ...]
@@ -39,14 +40,20 @@ class Request(msgspec.Struct, frozen=True):
     top_k: int
     temperature: float
     cfg_scale: float
+    is_fresh: bool = True
 
 
 class Prefills:
-    """Device thread only. `stream` None runs at once, one by one: on a CPU."""
+    """Device thread only. `stream` None runs at once, one by one: on a CPU.
+
+    `silence` is given slots, (n,) int64 on the device, whose sound begins anew. A launch is few calls into the library:
+    each gives Python's lock away, and whoever steps waits to get it back.
+    """
 
     def __init__(
         self,
         prefill: Callable[[Newcomers], None],
+        silence: Callable[[Tensor], None],
         max_tokens: int,
         spare: int,
         device: torch.device,
@@ -54,17 +61,18 @@ class Prefills:
         stream: torch.cuda.Stream | None,
     ) -> None:
         self._prefill = prefill
+        self._silence = silence
         self._spare = spare
-        self._device = device
         self._launcher = launcher
         self._stream = stream
         lengths = (*(size for size in TEXT_BUCKETS if size < max_tokens), max_tokens)
         widths = WIDTHS if stream is not None else (1,)
         self._buckets = tuple((width, length) for length in lengths for width in widths)
         self._numbers = {
-            bucket: self._zeros(bucket[0], _NUM_NUMBERS + bucket[1], torch.int64) for bucket in self._buckets
+            bucket: torch.zeros(_shape_of(bucket), dtype=torch.int64, device=device) for bucket in self._buckets
         }
-        self._floats = {bucket: self._zeros(bucket[0], 2, torch.float32) for bucket in self._buckets}
+        self._staged = [_Staged(self._buckets, is_pinned=stream is not None) for _ in range(_NUM_STAGED)]
+        self._num_staged = 0
         self._launches: dict[Bucket, Callable[[], None]] = {}
 
     @property
@@ -73,7 +81,7 @@ class Prefills:
 
     def capture(self, bucket: Bucket) -> None:
         """Make ready for batches of this size, one of `buckets`."""
-        self._stage(bucket, ())
+        self._send(bucket, ())
         self._launches[bucket] = self._launcher.prepare(lambda: self._run(bucket))
 
     def launch(self, requests: Sequence[Request]) -> list[tuple[Sequence[Request], torch.cuda.Event | None]]:
@@ -83,9 +91,10 @@ class Prefills:
         queued: list[tuple[Sequence[Request], torch.cuda.Event | None]] = []
         with torch.cuda.stream(self._stream):  # without effect on a CPU
             for some, bucket in self._batches(requests):
-                self._stage(bucket, some)
+                staged = self._send(bucket, some)
                 self._launches[bucket]()
-                queued.append((some, None if self._stream is None else mark(self._stream)))
+                staged.sent = None if self._stream is None else mark(self._stream)
+                queued.append((some, staged.sent))
         return queued
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[tuple[Sequence[Request], Bucket]]:
@@ -98,28 +107,50 @@ class Prefills:
             width = next(width for width in widths if width >= len(some))
             yield some, (width, next(length for length in lengths if length >= len(some[-1].ids)))
 
-    def _stage(self, bucket: Bucket, requests: Sequence[Request]) -> None:
+    def _send(self, bucket: Bucket, requests: Sequence[Request]) -> "_Staged":
         """Bring a batch to where its graph reads it. Rows without a request prefill the spare slot."""
-        width, length = bucket
-        numbers = np.zeros((width, _NUM_NUMBERS + length), np.int64)
-        numbers[:, :_NUM_NUMBERS] = (self._spare, 1, 0, 0, 1)
-        floats = np.ones((width, 2), np.float32)
-        for row, request in enumerate(requests):
-            numbers[row, :_NUM_NUMBERS] = (request.slot, len(request.ids), request.voice, request.seed, request.top_k)
-            numbers[row, _NUM_NUMBERS : _NUM_NUMBERS + len(request.ids)] = request.ids
-            floats[row] = request.temperature, request.cfg_scale
-        self._send(numbers, self._numbers[bucket])
-        self._send(floats, self._floats[bucket])
-
-    def _send(self, array: NDArray[np.int64] | NDArray[np.float32], to: Tensor) -> None:
-        staged = torch.tensor(array)
-        to.copy_(staged.pin_memory() if self._stream is not None else staged, non_blocking=True)
+        staged = self._staged[self._num_staged % _NUM_STAGED]
+        self._num_staged += 1
+        self._numbers[bucket].copy_(staged.fill(bucket, requests, self._spare), non_blocking=True)
+        return staged
 
     def _run(self, bucket: Bucket) -> None:
-        slots, text_len, voice, seed, top_k = self._numbers[bucket][:, :_NUM_NUMBERS].unbind(1)
-        temperature, cfg_scale = self._floats[bucket].unbind(1)
-        ids = self._numbers[bucket][:, _NUM_NUMBERS:]
+        numbers = self._numbers[bucket]
+        slots, text_len, voice, seed, top_k, _, silent = numbers[:, :_NUM_NUMBERS].unbind(1)
+        temperature, cfg_scale = numbers[:, _FLOATS : _FLOATS + 1].view(torch.float32).unbind(1)
+        ids = numbers[:, _NUM_NUMBERS:]
         self._prefill(Newcomers(slots, ids, text_len, voice, seed, top_k, temperature, cfg_scale))
+        self._silence(silent)
 
-    def _zeros(self, width: int, length: int, dtype: torch.dtype) -> Tensor:
-        return torch.zeros(width, length, dtype=dtype, device=self._device)
+
+class _Staged:
+    """Room for one batch, on the host. `sent` comes when the device has read it.
+
+    Behind a text stands whatever the last one left there.
+    """
+
+    def __init__(self, buckets: Sequence[Bucket], *, is_pinned: bool) -> None:
+        self._tensors = {
+            bucket: torch.zeros(_shape_of(bucket), dtype=torch.int64, pin_memory=is_pinned) for bucket in buckets
+        }
+        self.sent: torch.cuda.Event | None = None
+
+    def fill(self, bucket: Bucket, requests: Sequence[Request], spare: int) -> Tensor:
+        """The batch, as `Prefills` sends it."""
+        if self.sent is not None:
+            self.sent.synchronize()
+        numbers = self._tensors[bucket].numpy()
+        numbers[:, :_NUM_NUMBERS] = (spare, 1, 0, 0, 1, 0, spare)
+        floats = numbers.view(np.float32)[:, 2 * _FLOATS : 2 * _FLOATS + 2]
+        floats.fill(1.0)
+        for row, asked in enumerate(requests):
+            numbers[row, :_FLOATS] = (asked.slot, len(asked.ids), asked.voice, asked.seed, asked.top_k)
+            numbers[row, _FLOATS + 1] = asked.slot if asked.is_fresh else spare
+            numbers[row, _NUM_NUMBERS : _NUM_NUMBERS + len(asked.ids)] = asked.ids
+            floats[row] = asked.temperature, asked.cfg_scale
+        return self._tensors[bucket]
+
+
+def _shape_of(bucket: Bucket) -> tuple[int, int]:
+    rows, num_tokens = bucket
+    return rows, _NUM_NUMBERS + num_tokens

@@ -4,7 +4,7 @@ A session's segments are one sound: the codec's state runs on from one to the ne
 slot, and others may have had the slot in between.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -27,14 +27,23 @@ class Span(msgspec.Struct, frozen=True):
 
 class Sound:
     """Device thread only. `frames` (S + 1, M, K) is what the decoder draws into. On a GPU the codec has a stream of its
-    own: it works while the next step does.
+    own: it works while the next step does. `prefill_stream` is where slots are prepared for their segments, and with
+    them their sound: `decode` waits for the device, so nothing of a slot is still being decoded then.
     """
 
-    def __init__(self, codec: StreamingCodec, frames: Tensor, max_count: int, samples_per_frame: int) -> None:
+    def __init__(
+        self,
+        codec: StreamingCodec,
+        frames: Tensor,
+        max_count: int,
+        samples_per_frame: int,
+        prefill_stream: torch.cuda.Stream | None = None,
+    ) -> None:
         self._codec = codec
         self._frames = frames
         self._samples_per_frame = samples_per_frame
         self._stream = torch.cuda.Stream(priority=-1) if frames.device.type == "cuda" else None
+        self._prefill_stream = prefill_stream
         num_slots = len(frames) - 1
         num_samples = num_slots * max_count * samples_per_frame
         self._places = torch.zeros(2, num_slots, dtype=torch.int64, pin_memory=self._stream is not None)
@@ -45,30 +54,32 @@ class Sound:
 
     # -- whose state is where --------------------------------------------------------------------------------------
 
-    def begin(self, sessions: Mapping[int, int]) -> None:
-        """From here on each slot decodes for its session, {slot: session}, going on from where that was."""
-        with torch.cuda.stream(self._stream):  # without effect on a CPU
-            fresh = [slot for slot, session in sessions.items() if not self._bring(session, slot)]
-            if fresh:
-                self._codec.reset(self._on_device(torch.tensor(fresh)))
-
-    def _bring(self, session: int, slot: int) -> bool:
-        """Whether there was anything to go on from."""
+    def begin(self, slot: int, session: int) -> bool:
+        """From here on `slot` decodes for `session`, going on from where that was. False: it was nowhere, and the slot
+        is to be silenced before it is decoded.
+        """
         if self._slot_of.get(session) == slot:
             return True
-        self._put_aside(slot)
-        is_known = True
+        is_known = session in self._slot_of or session in self._parked
+        if is_known or slot in self._session_in:
+            with torch.cuda.stream(self._prefill_stream):  # without effect on a CPU
+                self._put_aside(slot)
+                self._bring(session, slot)
+        self._slot_of[session] = slot
+        self._session_in[slot] = session
+        return is_known
+
+    def silence(self, slots: Tensor) -> None:
+        """Let these slots, (N,) int64 on the device, go on from silence. To be called on the prefill stream."""
+        self._codec.reset(slots)
+
+    def _bring(self, session: int, slot: int) -> None:
         if session in self._parked:
             self._codec.load_state(slot, self._parked.pop(session))
         elif session in self._slot_of:
             before = self._slot_of[session]
             self._codec.copy_state(before, slot)
             del self._session_in[before]
-        else:
-            is_known = False
-        self._slot_of[session] = slot
-        self._session_in[slot] = session
-        return is_known
 
     def forget(self, session: int) -> None:
         self._parked.pop(session, None)
@@ -122,10 +133,6 @@ class Sound:
         if self._stream is not None:
             self._stream.synchronize()
         return found
-
-    def _on_device(self, values: Tensor) -> Tensor:
-        """A copy; from pinned memory, so that the host need not wait for it."""
-        return (values if self._stream is None else values.pin_memory()).to(self._frames.device, non_blocking=True)
 
     def _decode(self, places: Tensor, count: int) -> Tensor:
         slots, first = places.to(self._frames.device, non_blocking=True).unbind(0)

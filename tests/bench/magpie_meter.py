@@ -17,6 +17,10 @@ _WRAPPED = (  # (path from the engine, name of the call, what its time is called
     ("_loaded.scheduler", "next_step", "schedule"),
     ("_loaded.scheduler", "finish_step", "schedule"),
     ("_loaded.model", "prefill", "prefill"),
+    ("_loaded.model", "_read", "read"),
+    ("_loaded.model._sound", "begin", "begin sound"),
+    ("_loaded.model._prefills", "_send", "stage"),
+    ("_loaded.model._prefills", "launch", "launch prefill"),
     ("_loaded.model._sound", "decode", "codec"),
     ("_loaded.model._stepper", "launch", "launch"),
     ("_loaded.model", "_take_note", "note"),
@@ -26,8 +30,8 @@ _WRAPPED = (  # (path from the engine, name of the call, what its time is called
 )
 
 
-_BETWEEN = ("schedule", "prefill", "shape", "deliver")
-"""What a device thread does between two steps."""
+_BETWEEN = ("schedule", "prefill", "read", "begin sound", "launch prefill", "stage", "shape", "deliver")
+"""What a device thread does between two steps; `prefill` holds the next three, and `launch prefill` holds `stage`."""
 
 
 class _Moment(NamedTuple):

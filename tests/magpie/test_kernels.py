@@ -88,7 +88,11 @@ def model(checkpoint: Callable[[str], Checkpoint]) -> Iterator[Models]:
         made.warm_up()
         return made
 
-    yield make
+    def of(shape: str) -> Magpie:
+        torch.cuda.set_stream(make(shape)._stream)  # of this thread, which elsewhere has one model
+        return make(shape)
+
+    yield of
     torch.cuda.synchronize()
 
 
@@ -154,11 +158,11 @@ def test_graphs_give_the_codes_of_the_eager_path_on_the_gpu(
         weights = convert(known.weights, known.prefix, known.shape, device=device, dtype=torch.bfloat16)
         state = allocate(known.shape, known.recipe, 4, 512, device=device, dtype=torch.bfloat16)
         eager = Decoder(weights, known.shape, known.recipe, state, STEP_KERNELS, PREFILL_KERNELS)
-        prefills = Prefills(eager.prefill, 512, 3, device, Launcher(None), torch.cuda.Stream())
+        prefills = Prefills(eager.prefill, lambda _: None, 512, 3, device, Launcher(None), torch.cuda.Stream())
         for bucket in prefills.buckets:
             prefills.capture(bucket)  # which captures nothing here
         encode = known.tokenizer.encode
-        prefills.launch([one._request(asked, encode(asked.segment.text, "en")) for asked in jobs])
+        prefills.launch([one._request(asked, encode(asked.segment.text, "en"), is_fresh=True) for asked in jobs])
         torch.cuda.synchronize()
         for _ in range(MAX_FRAMES // known.shape.stacking):
             eager.step(torch.arange(3, device=device))

@@ -39,8 +39,9 @@ class Desk:
         self.begin_all({slot: session})
 
     def begin_all(self, sessions: dict[int, int]) -> None:
-        """Several at once."""
-        self.sound.begin(sessions)
+        """Several at once: all are brought to their slots before any is silenced, as in a prefill."""
+        fresh = [slot for slot, session in sessions.items() if not self.sound.begin(slot, session)]
+        self.sound.silence(torch.tensor(fresh, dtype=torch.int64))
         for slot, session in sessions.items():
             self.frames[slot] = torch.randint(0, 20, self.frames[slot].shape, generator=self._generator).int()
             self.session_in[slot], self._first[slot] = session, 0
