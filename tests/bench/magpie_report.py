@@ -22,10 +22,9 @@ tests.bench.magpie_report` from [the numbers]({name}.json). What bounds each fig
 [Magpie, many voices at once](../explanation/magpie.md).
 
 - Card: {card}{driver}, {cores} processor cores
-- Date: {date}
 - torch {torch}, CUDA {cuda}, Triton {triton}, Python {python}
 - Precision: {precision}, unless a row says otherwise
-- Commit: {commit}
+- Measured: {measured}
 
 Weights are random, in the shapes of the released checkpoints; a segment ends by its length alone, and the guards that
 end babble are off, because random weights attend at random. Nothing here says how it sounds.
@@ -38,7 +37,8 @@ def merged(runs: list[dict[str, Any]]) -> dict[str, Any]:
     for run in runs:
         for name, part in run["parts"].items():
             if "error" not in part or name not in report["parts"]:
-                report["parts"][name] = part | {"date": run["about"]["date"]}
+                when = {key: run["about"].get(key, "") for key in ("date", "commit")}
+                report["parts"][name] = when | part
     return report
 
 
@@ -46,11 +46,19 @@ def page(report: dict[str, Any], *, has_picture: bool) -> str:
     """Markdown."""
     about = report["about"]
     driver = f", driver {about['driver']}" if about.get("driver") else ""
-    text = [_HEAD.format(**{**about, "name": NAME, "driver": driver, "commit": about.get("commit") or "not noted"})]
+    text = [_HEAD.format(**{**about, "name": NAME, "driver": driver, "measured": _measured(report["parts"])})]
     if has_picture:
         text.append(f"![Time of a step by slots, and first audio by streams]({NAME}.svg)\n")
     text += sections(report["parts"])
     return "\n".join(text)
+
+
+def _measured(parts: dict[str, Any]) -> str:
+    """When, at which commit, which parts."""
+    runs: dict[str, list[str]] = {}
+    for name, part in parts.items():
+        runs.setdefault(f"{part['date']} at {part['commit'] or 'a commit not noted'}", []).append(name)
+    return "; ".join(f"{run}: {', '.join(names)}" for run, names in runs.items())
 
 
 def draw(report: dict[str, Any], path: Path) -> bool:
