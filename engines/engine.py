@@ -1,15 +1,13 @@
 """The engine: one model, the one thread that touches it, and the sessions it serves."""
 
-import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from engines.errors import CapacityError, EngineFailure, EngineLoading, UnsupportedLocale
+from engines.device import CLOSE_TIMEOUT_S, Device, State
+from engines.errors import CapacityError, UnsupportedLocale
 from engines.jobs import Job
 from engines.model import Loader, Made, Model, Prefill, StepResult
 from engines.scheduler import Scheduler
@@ -17,14 +15,6 @@ from engines.session import Host, Session
 from engines.shaping import SegmentShaper
 from engines.types import SMALL_CHUNKS, AudioFormat, ChunkSizes, Cutting, Limits, Params, Voice
 from engines.voices import DEFAULT_VOICE, VoiceBook
-
-State: TypeAlias = Literal["new", "loading", "ready", "failed", "closed"]
-
-CLOSE_TIMEOUT_S: Final = 10.0
-"""A model that does not come back from a step must not keep the process from ending."""
-
-TELL_TIMEOUT_S: Final = 1.0
-"""So long a failed engine waits for its sessions to be told."""
 
 logger = logging.getLogger("tiding.engine")
 
@@ -57,23 +47,17 @@ class Engine:
         self.limits = limits or Limits()
         self._load = load
         self._clock = clock
-        self._on_failure = on_failure
         self._loaded: _Loaded | None = None
-        self._state: State = "new"
         self._sessions: set[Session] = set()
         self._shapers: dict[int, SegmentShaper] = {}
         self._num_cut_short: dict[str, int] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._settled = threading.Event()  # loaded, failed or closed
-        self._thread = threading.Thread(target=self._run, name="device", daemon=True)
+        self._device = Device(self._open, self._step_until_closed, self._sessions, on_failure)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin loading on the device thread and return at once. Call it on the loop that sessions will live on."""
-        self._loop = asyncio.get_running_loop()
-        self._state = "loading"
-        self._thread.start()
+        self._device.start()
 
     async def wait_ready(self) -> None:
         """Return when sessions can be opened.
@@ -81,51 +65,39 @@ class Engine:
         Raises:
             EngineFailure: the model could not be loaded.
         """
-        await asyncio.to_thread(self._settled.wait)
-        if self._state != "ready":
-            raise EngineFailure("the model could not be loaded; the server's log says why")
+        await self._device.wait_ready()
 
     async def close(self) -> None:
         """Cancel all sessions, stop the device thread and wait for it."""
         for session in tuple(self._sessions):
             session.cancel()
-        if self._state in ("new", "closed"):
-            return
-        await asyncio.to_thread(self._settled.wait, CLOSE_TIMEOUT_S)
-        if self._loaded is not None:
-            self._loaded.scheduler.close()
-        await asyncio.to_thread(self._thread.join, CLOSE_TIMEOUT_S)
-        if self._thread.is_alive():
-            logger.error(
-                "the device thread is still in the model after %g s; it ends with the process", CLOSE_TIMEOUT_S
-            )
-        self._state = "closed"
+        await self._device.close(CLOSE_TIMEOUT_S)
 
     @property
     def state(self) -> State:
         """Any thread."""
-        return self._state
+        return self._device.state
 
     # -- what a mode may ask ---------------------------------------------------------------------------------------
 
     @property
     def model_name(self) -> str:
-        return self._require().model.name
+        return self._device.require().model.name
 
     @property
     def format(self) -> AudioFormat:
         """What frames hold."""
-        return self._require().model.format
+        return self._device.require().model.format
 
     @property
     def voices(self) -> Sequence[Voice]:
         """The model's voices, with the names of other systems' voices that each answers to."""
-        return self._require().voices.voices
+        return self._device.require().voices.voices
 
     @property
     def languages(self) -> Sequence[str]:
         """Primary language subtags that the model speaks, the default first."""
-        return self._require().model.languages
+        return self._device.require().model.languages
 
     @property
     def num_sessions(self) -> int:
@@ -133,11 +105,11 @@ class Engine:
 
     @property
     def num_slots(self) -> int:
-        return self._require().model.num_slots
+        return self._device.require().model.num_slots
 
     @property
     def num_busy_slots(self) -> int:
-        return self._require().scheduler.num_busy_slots
+        return self._device.require().scheduler.num_busy_slots
 
     @property
     def num_cut_short(self) -> Mapping[str, int]:
@@ -173,7 +145,7 @@ class Engine:
             CapacityError: all sessions that `limits` allows are open.
             EngineFailure: the model has failed.
         """
-        loaded = self._require()
+        loaded = self._device.require()
         speaker = loaded.voices.resolve(voice)
         primary = _primary_language(language, loaded.model.languages)
         if len(self._sessions) >= self.limits.max_sessions:
@@ -183,25 +155,7 @@ class Engine:
         self._sessions.add(session)
         return session
 
-    def _require(self) -> _Loaded:
-        if self._loaded is not None and self._state == "ready":
-            return self._loaded
-        if self._state in ("failed", "closed"):
-            raise EngineFailure("the engine has stopped; the server's log says why")
-        raise EngineLoading
-
     # -- device thread ---------------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        try:
-            self._step_until_closed(self._open())
-        except Exception as error:
-            logger.exception("the device thread has failed")
-            self._fail(error)
-        finally:
-            self._settled.set()
-            if self._loaded is not None:
-                self._loaded.model.close()
 
     def _open(self) -> _Loaded:
         started_s = self._clock()
@@ -224,8 +178,6 @@ class Engine:
             self._sessions.discard,
         )
         self._loaded = _Loaded(model, scheduler, VoiceBook(model.voices), host)
-        self._state = "ready"
-        self._settled.set()
         logger.info("%s is ready after %.1f s: %d slots", model.name, self._clock() - started_s, model.num_slots)
         return self._loaded
 
@@ -258,34 +210,12 @@ class Engine:
 
     def _deliver(self, wanted: Iterable[tuple[Job[Session], StepResult]]) -> None:
         """One call across the threads for all sessions of a step."""
-        batch = [(job.owner, result) for job, result in wanted if _has_news(result)]
-        if batch:
-            self._call_on_loop(_hand_out, batch)
+        self._device.deliver([(job.owner, result) for job, result in wanted if _has_news(result)])
 
     def _wake(self) -> None:
         """Any thread: the model's pool calls it."""
         if self._loaded is not None:
             self._loaded.scheduler.wake()
-
-    def _fail(self, error: Exception) -> None:
-        self._state = "failed"
-        told = threading.Event()
-        self._call_on_loop(self._fail_sessions, told)
-        told.wait(TELL_TIMEOUT_S)
-        if self._on_failure is not None:
-            self._on_failure(error)
-
-    def _fail_sessions(self, told: threading.Event) -> None:
-        for session in tuple(self._sessions):
-            session.fail(EngineFailure("the engine has failed; the server's log says why"))
-        told.set()
-
-    def _call_on_loop(self, call: Callable[..., None], *args: object) -> None:
-        assert self._loop is not None, "the thread is started by start()"
-        try:
-            self._loop.call_soon_threadsafe(call, *args)
-        except RuntimeError:  # the loop has gone: nobody is left to tell
-            logger.debug("results were dropped: the event loop is closed")
 
 
 def _primary_language(locale: str, languages: Sequence[str]) -> str:
@@ -297,12 +227,3 @@ def _primary_language(locale: str, languages: Sequence[str]) -> str:
 
 def _has_news(result: StepResult) -> bool:
     return bool(len(result.pcm) or result.is_segment_end or result.words or result.error)
-
-
-def _hand_out(batch: list[tuple[Session, StepResult]]) -> None:
-    for session, result in batch:
-        try:
-            session.on_result(result)
-        except Exception:  # a bug in one session's path must not cost the others their audio
-            logger.exception("a session broke on a result")
-            session.fail(EngineFailure("the session broke; the server's log says why"))
