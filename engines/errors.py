@@ -5,7 +5,9 @@
     │   ├── UnknownVoice
     │   ├── UnsupportedLocale
     │   ├── UnspeakableText     nothing in the text can be spoken
-    │   └── TextTooLong
+    │   ├── TextTooLong
+    │   ├── ContextTooLong      a prompt that leaves no room for an answer
+    │   └── WrongState          not now: a chunk is being written
     ├── CapacityError           nothing wrong with the request; ask again later
     │   └── EngineLoading
     ├── SessionClosed           the session was cancelled or is over; not logged as an error
@@ -74,6 +76,25 @@ class TextTooLong(RequestError):
 
     def __init__(self, num_chars: int, max_chars: int) -> None:
         super().__init__(f"the text is too long: {num_chars} characters, at most {max_chars} are accepted")
+
+
+class ContextTooLong(RequestError):
+    """The prompt is longer than the model can read, or leaves no room for an answer."""
+
+    code = "context_length_exceeded"
+    param = "messages"
+
+    def __init__(self, num_tokens: int, context_length: int) -> None:
+        super().__init__(
+            f"the messages are too long: {num_tokens} tokens and at least 1 for the answer, of {context_length} that "
+            "the context holds"
+        )
+
+
+class WrongState(RequestError):
+    """The session is busy with what was asked of it before."""
+
+    code = "wrong_state"
 
 
 class CapacityError(SpeechError):

@@ -1,0 +1,226 @@
+"""The text engine: one model, the one thread that touches it, and the conversations that it goes on with."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from engines.device import CLOSE_TIMEOUT_S, Device, State
+from engines.errors import CapacityError, EngineFailure
+from engines.llm.cache import Cache
+from engines.llm.jobs import Job, Row
+from engines.llm.model import TextLoader, TextModel
+from engines.llm.prefill_budget import PrefillBudget
+from engines.llm.scheduler import Scheduler
+from engines.llm.session import Host, Terms, TextSession
+from engines.llm.stepper import Stepper
+from engines.llm.turns import first_prompt
+from engines.llm.types import ChunkEnd, Event, Messages, Sampling
+
+_Result: TypeAlias = Sequence[Event] | EngineFailure
+
+_SAMPLING: Final = Sampling()
+
+logger = logging.getLogger("tiding.engine")
+
+
+class TextLimits(msgspec.Struct, frozen=True):
+    """What the engine allows. `step_ms` is what a step may take where prompts are read beside those who write;
+    `remembered` is how many sessions stay in the cache when they are over, of those that ask for it.
+    """
+
+    max_sessions: int = 64
+    step_ms: float = 100.0
+    remembered: int = 8
+
+
+class _Loaded(msgspec.Struct, frozen=True):
+    """What exists once the model does."""
+
+    model: TextModel
+    scheduler: Scheduler[TextSession]
+    budget: PrefillBudget
+    cache: Cache
+    host: Host
+
+
+class TextEngine:
+    """Writes for many sessions at once. Event loop only, except where a method says otherwise.
+
+    `load` makes the model on the device thread after `start` has returned, so everything that depends on the model
+    raises `EngineLoading` until then. `on_failure` is called once, on the device thread, when the model fails to load
+    or a step fails; running sessions have been told by then.
+    """
+
+    def __init__(
+        self,
+        load: TextLoader,
+        *,
+        limits: TextLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        on_failure: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self.limits = limits or TextLimits()
+        self._load = load
+        self._clock = clock
+        self._sessions: set[TextSession] = set()
+        self._num_opening = 0
+        self._device = Device(self._open, self._step_until_closed, self._sessions, on_failure)
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin loading on the device thread and return at once. Call it on the loop that sessions will live on."""
+        self._device.start()
+
+    async def wait_ready(self) -> None:
+        """Return when sessions can be opened.
+
+        Raises:
+            EngineFailure: the model could not be loaded.
+        """
+        await self._device.wait_ready()
+
+    async def close(self) -> None:
+        """Close all sessions, stop the device thread and wait for it."""
+        self._close_sessions()
+        await self._device.close(CLOSE_TIMEOUT_S)
+        self._close_sessions()  # those that were being opened
+
+    @property
+    def state(self) -> State:
+        """Any thread."""
+        return self._device.state
+
+    # -- what a service may ask ------------------------------------------------------------------------------------
+
+    @property
+    def model_name(self) -> str:
+        return self._device.require().model.name
+
+    @property
+    def context_length(self) -> int:
+        """The most tokens that a conversation may have."""
+        return self._device.require().model.context_length
+
+    @property
+    def num_slots(self) -> int:
+        return self._device.require().model.num_slots
+
+    @property
+    def num_busy_slots(self) -> int:
+        return self._device.require().scheduler.num_busy_slots
+
+    @property
+    def num_cells(self) -> int:
+        return self._device.require().model.num_cells
+
+    @property
+    def num_used_cells(self) -> int:
+        """Those of sessions, and of what is remembered of sessions that are over."""
+        return self._device.require().cache.num_used
+
+    @property
+    def num_sessions(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def num_running(self) -> int:
+        """Sessions in a chunk."""
+        return self._device.require().scheduler.num_running
+
+    async def open_session(
+        self,
+        messages: Messages,
+        *,
+        sampling: Sampling = _SAMPLING,
+        stop: Sequence[str] = (),
+        max_total_tokens: int | None = None,
+        is_remembered: bool = False,
+    ) -> TextSession:
+        """A new session, to answer these messages. Nothing is evaluated before its first chunk.
+
+        An answer ends in front of any text in `stop`, and all of a session's answers have at most `max_total_tokens`.
+        With `is_remembered` what it has in the cache stays there when it is over, for who goes on from it.
+
+        Raises:
+            RequestError: the model's chat template refuses the messages.
+            ContextTooLong: they leave no room for an answer.
+            CapacityError: all sessions that `limits` allows are open.
+            EngineLoading: the model is not warm yet.
+            EngineFailure: the model has failed.
+        """
+        model = self._device.require().model
+        if len(self._sessions) + self._num_opening >= self.limits.max_sessions:
+            raise CapacityError(f"all {self.limits.max_sessions} sessions are in use")
+        self._num_opening += 1
+        try:
+            prompt = await asyncio.to_thread(first_prompt, model, messages)
+        finally:
+            self._num_opening -= 1
+        terms = Terms(sampling, tuple(stop), max_total_tokens)
+        session = TextSession(self._device.require().host, prompt, terms, is_remembered=is_remembered)
+        self._sessions.add(session)
+        return session
+
+    def _close_sessions(self) -> None:
+        for session in tuple(self._sessions):
+            session.close()
+
+    # -- device thread ---------------------------------------------------------------------------------------------
+
+    def _open(self) -> _Loaded:
+        started_s = self._clock()
+        model = self._load()
+        budget = PrefillBudget(self.limits.step_ms)
+        scheduler = Scheduler[TextSession](
+            model.num_slots, model.batch_size, budget, num_remembered=self.limits.remembered
+        )
+        host = Host(scheduler, model, self._clock, self._sessions.discard)
+        logger.info("%s is ready after %.1f s: %d slots", model.name, self._clock() - started_s, model.num_slots)
+        return _Loaded(model, scheduler, budget, Cache(model), host)
+
+    def _step_until_closed(self, loaded: _Loaded) -> None:
+        stepper = Stepper(loaded.model, loaded.cache, loaded.scheduler.note_back)
+        try:
+            while (step := loaded.scheduler.next_step()) is not None:
+                stepper.prepare(step)
+                self._deliver((job, job.owner.answer.stop(self._clock())) for job in step.stops)
+                if not step.rows:
+                    continue
+                began_s = self._clock()
+                if stepper.evaluate(step.rows):
+                    made = [(row.job, self._write(stepper, row)) for row in step.rows if row.run.draws]
+                    self._measure(loaded.budget, step.rows, began_s)
+                    loaded.scheduler.finish_step(job for job, result in made if _is_over(result))
+                    self._deliver(made)
+                elif (job := loaded.scheduler.relieve()) is not None:
+                    self._deliver([(job, job.owner.answer.finish("max_tokens", self._clock()))])
+        finally:
+            stepper.close()
+
+    def _write(self, stepper: Stepper, row: Row[TextSession]) -> _Result:
+        answer = row.job.owner.answer
+        try:
+            piece = stepper.draw(row)
+            return answer.finish("eos", self._clock()) if piece is None else answer.push(piece, self._clock())
+        except Exception:  # one session's token must not cost the others theirs
+            logger.exception("a token could not be written")
+            return EngineFailure("the model failed on this text; the server's log says why")
+
+    def _measure(self, budget: PrefillBudget, rows: Sequence[Row[TextSession]], began_s: float) -> None:
+        num_tokens = sum(len(row.run.tokens) for row in rows)
+        num_writers = sum(len(row.run.tokens) == 1 for row in rows)
+        budget.observe(1000 * (self._clock() - began_s), num_writers, num_tokens - num_writers)
+
+    def _deliver(self, made: Iterable[tuple[Job[TextSession], _Result]]) -> None:
+        """One call across the threads for all sessions of a step."""
+        self._device.deliver([(job.owner, result) for job, result in made if result])
+
+
+def _is_over(result: _Result) -> bool:
+    """Whether a chunk is."""
+    return isinstance(result, EngineFailure) or (bool(result) and isinstance(result[-1], ChunkEnd))

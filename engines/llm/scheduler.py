@@ -1,0 +1,226 @@
+"""Who writes next: slots, the line for them, and the only lock of the text engine.
+
+The lock guards the slot table and the line, nothing else, and is never held over a device call, an `await`, a callback
+or a log line. The device thread takes it twice a step:
+
+    step = scheduler.next_step()     lock: admit, and say what is to be evaluated; waits while there is nothing
+    stepper.evaluate(...)            no lock
+    scheduler.finish_step(over)      lock: whose chunk is over writes no longer
+
+or `relieve` in place of the last, where the cells did not suffice. A session is one job for all its life, and slots are
+given away in `next_step` alone, between steps: what a step makes for a session that has gone meets no other.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Generic
+
+from engines.llm.jobs import Copy, Job, Key, Row, Step
+from engines.llm.prefill_budget import PrefillBudget
+from engines.llm.slots import Slots
+
+
+class Scheduler(Generic[Key]):
+    """Slots, line and lock. Any thread, except what is marked: device thread only.
+
+    A step has the last token of everybody who writes, and of prompts as much as `budget` allows beside them, or the
+    batch where nobody writes: what is written on an idle server does not depend on the clock.
+    """
+
+    def __init__(self, num_slots: int, batch_size: int, budget: PrefillBudget, *, num_remembered: int) -> None:
+        assert num_slots <= batch_size, "a step has room for everybody who writes"
+        self._condition = threading.Condition(threading.Lock())
+        self._slots = Slots[Key](num_slots, num_remembered=num_remembered)
+        self._line: dict[Job[Key], None] = {}  # who would write and has no slot
+        self._stops: dict[Job[Key], None] = {}
+        self._forgets: list[Job[Key]] = []
+        self._batch_size = batch_size
+        self._budget = budget
+        self._is_full = False  # of cells: the line waits until somebody stops
+        self._num_events = 0
+        self._is_closed = False
+
+    # -- any thread ------------------------------------------------------------------------------------------------
+
+    def open_job(self, owner: Key, tokens: Sequence[int], *, is_remembered: bool = False) -> Job[Key]:
+        """A session that goes on from these tokens. It costs nothing until a chunk is submitted."""
+        return Job(owner, tokens, is_remembered=is_remembered)
+
+    def submit(self, job: Job[Key]) -> None:
+        """Ask for a chunk. The one before must be over."""
+        with self._condition:
+            assert not self._is_writing(job), "one chunk of a session at a time"
+            if job.is_closed or self._is_closed:
+                return
+            job.asked = self._now()
+            if job.slot is None:
+                self._line[job] = None
+            else:
+                self._admit(job)
+            self._condition.notify()
+
+    def stop(self, job: Job[Key]) -> None:
+        """End its chunk behind the token that is being made, if one is."""
+        with self._condition:
+            if self._is_writing(job):
+                self._stops[job] = None
+                self._condition.notify()
+
+    def rewrite(self, job: Job[Key], tokens: Sequence[int]) -> None:
+        """Go on from these tokens instead. Between chunks."""
+        with self._condition:
+            assert not self._is_writing(job), "the device reads what it has"
+            job.sequence.rewrite(tokens)
+
+    def close_job(self, job: Job[Key]) -> None:
+        """Nothing more is wanted. At the next step its slot and its cells are free, or remembered."""
+        with self._condition:
+            if job.is_closed:
+                return
+            self._end_chunk(job)
+            job.is_closed = True
+            self._forgets.append(job)
+            if job.slot is not None:
+                self._slots.leave(job)
+            self._condition.notify()
+
+    def close(self) -> None:
+        """Let `next_step` return None."""
+        with self._condition:
+            self._is_closed = True
+            self._condition.notify()
+
+    @property
+    def num_busy_slots(self) -> int:
+        """Slots that a session has, or that hold what the device has not been told to put away yet."""
+        with self._condition:
+            return self._slots.num_busy
+
+    @property
+    def num_running(self) -> int:
+        """Sessions that write or would write."""
+        with self._condition:
+            return len(self._slots.running) + len(self._line)
+
+    # -- device thread ---------------------------------------------------------------------------------------------
+
+    def next_step(self) -> Step[Key] | None:
+        """What to do next; waits while there is nothing. None: closed."""
+        with self._condition:
+            while not self._is_closed:
+                step = self._plan()
+                if not step.is_empty:
+                    return step
+                self._condition.wait()
+            return None
+
+    def finish_step(self, over: Iterable[Job[Key]]) -> None:
+        """The step was taken; the chunks of these are over."""
+        with self._condition:
+            for job in over:
+                self._end_chunk(job)
+
+    def note_back(self, job: Job[Key]) -> None:
+        """What was put aside of a job is in its slot again."""
+        with self._condition:
+            job.is_aside = False
+
+    def relieve(self) -> Job[Key] | None:
+        """There was no room in the cells: make some for the next step. Who is remembered goes first, then who is
+        paused, then who was admitted last waits until somebody stops. Returns who has to end, having filled the cells
+        alone.
+        """
+        with self._condition:
+            running = self._slots.running
+            if self._slots.has_changes or self._slots.make_room() or not running:
+                return None
+            last = max(running, key=lambda job: job.admitted)
+            if len(running) == 1:
+                self._end_chunk(last)
+                return last
+            self._slots.preempt(last)
+            last.is_running = False
+            self._line[last] = None
+            self._is_full = True
+            return None
+
+    # -- under the lock --------------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        self._num_events += 1
+        return self._num_events
+
+    def _is_writing(self, job: Job[Key]) -> bool:
+        return job.is_running or job in self._line
+
+    def _end_chunk(self, job: Job[Key]) -> None:
+        job.is_running = False
+        job.used = self._now()
+        self._line.pop(job, None)
+        self._stops.pop(job, None)
+        self._is_full = False
+
+    def _admit(self, job: Job[Key]) -> None:
+        job.is_running = True
+        job.admitted = self._now()
+
+    def _plan(self) -> Step[Key]:
+        stops = list(self._stops)
+        for job in stops:
+            self._end_chunk(job)
+        self._admit_line()
+        rows, copies = self._rows()
+        forgets, self._forgets = self._forgets, []
+        saves, releases = self._slots.take_changes()
+        return Step(saves, releases, forgets, copies, stops, rows)
+
+    def _admit_line(self) -> None:
+        for job in sorted(self._line, key=_asked):
+            if self._is_full or not self._slots.give(job):
+                return
+            del self._line[job]
+            self._admit(job)
+
+    def _rows(self) -> tuple[list[Row[Key]], list[Copy]]:
+        running = self._slots.running
+        writers = [job for job in running if job.has_begun and job.sequence.num_missing == 1]
+        rows = [_row(job, 1) for job in writers]
+        room = self._batch_size - len(writers)
+        if writers:
+            room = min(room, self._budget.num_tokens)
+        pieces, copies = self._pieces([job for job in running if job not in writers], room)
+        return rows + pieces, copies
+
+    def _pieces(self, prompts: Sequence[Job[Key]], room: int) -> tuple[list[Row[Key]], list[Copy]]:
+        """As they came, but what fits one batch before what does not: a question does not wait for a book. Half is kept
+        for who asked first, so that a book is read among questions.
+        """
+        rows: list[Row[Key]] = []
+        copies: list[Copy] = []
+        first = min(prompts, key=_asked, default=None)
+        kept = room // 2
+        for job in sorted(prompts, key=lambda job: (job.sequence.num_missing > self._batch_size, job.asked)):
+            kept = 0 if job is first else kept
+            if room > kept:
+                copies += self._begin(job)
+                rows.append(_row(job, room - kept))
+                room -= len(rows[-1].run.tokens)
+        return rows, copies
+
+    def _begin(self, job: Job[Key]) -> list[Copy]:
+        """Before anything of a prompt is evaluated, others may have read the same."""
+        if job.has_begun:
+            return []
+        copy = self._slots.share(job)
+        job.has_begun = True
+        job.num_cached = job.sequence.num_evaluated
+        return [] if copy is None else [copy]
+
+
+def _asked(job: Job[Key]) -> int:
+    return job.asked
+
+
+def _row(job: Job[Key], most: int) -> Row[Key]:
+    assert job.slot is not None, "who runs has a slot"
+    return Row(job, job.sequence.run(job.slot, most))

@@ -1,0 +1,5 @@
+class TemplateError(Exception):
+    message: str | None
+
+class TemplateSyntaxError(TemplateError):
+    lineno: int
