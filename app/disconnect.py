@@ -6,7 +6,7 @@ not. This middleware listens in its stead and cancels the handler, so that a mod
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from litestar.types.asgi_types import ReceiveMessage
 
 _BODILESS = ("GET", "HEAD")
 _streams: ContextVar[list[AsyncGenerator[Any]]] = ContextVar("streams of this request")
+_calls: ContextVar[list[Callable[[], None]]] = ContextVar("what to call when the client of this request disconnects")
 
 
 def cancel_on_disconnect(app: ASGIApp) -> ASGIApp:
@@ -26,8 +27,8 @@ def cancel_on_disconnect(app: ASGIApp) -> ASGIApp:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        streams = _streams.set([])
-        watch = _Watch(receive)
+        streams, calls = _streams.set([]), _calls.set([])
+        watch = _Watch(receive, _calls.get())
         if scope["method"] in _BODILESS:
             watch.start()
         try:
@@ -40,8 +41,16 @@ def cancel_on_disconnect(app: ASGIApp) -> ASGIApp:
             for stream in _streams.get():
                 await stream.aclose()
             _streams.reset(streams)
+            _calls.reset(calls)
 
     return wrapped
+
+
+def on_disconnect(call: Callable[[], None]) -> None:
+    """Have this called when the client of the current request disconnects, before its handler is cancelled: for what
+    should not wait until the handler has been left.
+    """
+    _calls.get().append(call)
 
 
 async def close_with_request(response: Response[Any]) -> Response[Any]:
@@ -59,9 +68,10 @@ async def close_with_request(response: Response[Any]) -> Response[Any]:
 class _Watch:
     """Stands between the server's `receive` and the app's. Event loop only."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, calls: Sequence[Callable[[], None]]) -> None:
         self.has_disconnected = False
         self._receive = receive
+        self._calls = calls
         self._handler = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
 
@@ -86,5 +96,7 @@ class _Watch:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.has_disconnected = True
+        for call in self._calls:
+            call()
         if self._handler is not None:
             self._handler.cancel()

@@ -5,7 +5,7 @@ The body has two shapes in one: `detail` for the original clients, `error` for O
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -21,10 +21,12 @@ from engines.errors import (
     SessionClosed,
     SpeechError,
     TextTooLong,
+    WrongState,
 )
 
 STATUS: Final[dict[type[SpeechError], int]] = {
     TextTooLong: 413,
+    WrongState: 409,
     RequestError: 400,
     CapacityError: 503,
     SessionClosed: 409,
@@ -60,9 +62,18 @@ AnyRequest = Request[Any, Any, Any]
 
 def speech_error(_: AnyRequest, error: SpeechError) -> Response[ErrorBody]:
     """An engine's error as a response."""
-    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     retry_after_s = error.retry_after_s if isinstance(error, CapacityError) else None
-    return _response(status, str(error), error.code, getattr(error, "param", None), retry_after_s)
+    return _response(status_of(error), str(error), error.code, error.param, retry_after_s)
+
+
+def status_of(error: SpeechError) -> int:
+    """What an engine's error is over HTTP."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def detail_of(error: SpeechError) -> ErrorDetail:
+    """OpenAI's error object for an engine's error, where it is too late for a status."""
+    return error_detail(status_of(error), str(error), error.code, error.param)
 
 
 def http_error(_: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
@@ -82,11 +93,12 @@ def unexpected_error(request: AnyRequest, error: Exception) -> Response[ErrorBod
     return _response(500, "internal server error", "internal_error", None, None)
 
 
-def refusals(*statuses: int) -> dict[int, ResponseSpec]:
-    """These statuses for a route's OpenAPI description, all with the one error body."""
-    return {
-        status: ResponseSpec(ErrorBody, generate_examples=False, description=_MEANING[status]) for status in statuses
-    }
+def refusals(*statuses: int, meanings: Mapping[int, str] | None = None) -> dict[int, ResponseSpec]:
+    """These statuses for a route's OpenAPI description, all with the one error body. `meanings`: what some of them mean
+    there.
+    """
+    said = _MEANING | dict(meanings or {})
+    return {status: ResponseSpec(ErrorBody, generate_examples=False, description=said[status]) for status in statuses}
 
 
 def document_refusals(app: Litestar, paths: Iterable[str]) -> None:

@@ -1,20 +1,33 @@
-"""Settings: one frozen Struct, read once from the environment. An unknown or malformed variable stops start-up."""
+"""Settings: one frozen Struct a server, read once from the environment. An unknown or malformed variable stops
+start-up; the variables of the other server are known.
+"""
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from engines.catalog import MODELS, ModelOptions
+from engines.llm.engine import TextLimits
+from engines.llm.options import MAX_SLOTS as MAX_TEXT_SLOTS
+from engines.llm.options import FlashAttention, KvType, LlamaOptions
 from engines.magpie.options import DEFAULT_CHECKPOINT, MAX_SLOTS, CodecPrecision, Device, MagpieOptions, Precision
 from engines.types import Limits
 
 PREFIX = "TIDING_"
+LLM_PREFIX = "TIDING_LLM_"
+
+SHARED: Final = {"host": "TIDING_HOST", "log_level": "TIDING_LOG_LEVEL", "speech_port": "TIDING_PORT"}
+"""Fields of the LLM server that follow a variable of the speech server where they have none of their own: who opens
+one of the two to a network, or asks it to say more, means both."""
 
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+_Settings = TypeVar("_Settings", bound=msgspec.Struct)
 
 
 class SettingsError(Exception):
@@ -28,7 +41,7 @@ class TtsSettings(msgspec.Struct, frozen=True):
     port: Port = 8001
     model: str = "hibari"
     modes: tuple[str, ...] = ()  # empty: every mode that is installed
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: LogLevel = "info"
     max_sessions: Count = 1024
     max_waiting_chars: Count = 20_000
     send_rate: Annotated[float, Meta(ge=0)] = 4.0
@@ -59,22 +72,83 @@ class TtsSettings(msgspec.Struct, frozen=True):
         )
 
 
+class LlmSettings(msgspec.Struct, frozen=True):
+    """The LLM server. Each field is the variable of that name in capitals, behind `TIDING_LLM_`."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8002
+    model: str = ""  # empty: the embedded one
+    context: Count = 8192
+    slots: Annotated[int, Meta(ge=1, le=MAX_TEXT_SLOTS)] = 16
+    threads: Annotated[int, Meta(ge=0)] = 0  # 0: what is best here
+    gpu_layers: Annotated[int, Meta(ge=-1)] = -1  # all of them
+    kv_type: KvType = "f16"
+    flash_attention: FlashAttention = "auto"
+    chat_template: str = ""  # empty: the model's own
+    max_sessions: Count = 64
+    remembered: Annotated[int, Meta(ge=0)] = 8
+    step_ms: Annotated[float, Meta(gt=0)] = 100.0
+    origins: tuple[str, ...] = ()  # beside the pages that the speech server serves here
+    speech_port: Port = 8001
+    log_level: LogLevel = "info"
+
+    @property
+    def limits(self) -> TextLimits:
+        return TextLimits(max_sessions=self.max_sessions, step_ms=self.step_ms, remembered=self.remembered)
+
+    @property
+    def options(self) -> LlamaOptions:
+        return LlamaOptions(
+            model=self.model,
+            gpu_layers=self.gpu_layers,
+            context=self.context,
+            slots=self.slots,
+            threads=self.threads,
+            kv_type=self.kv_type,
+            flash_attention=self.flash_attention,
+            chat_template=self.chat_template,
+        )
+
+
 def read_settings(environment: Mapping[str, str]) -> TtsSettings:
-    """The settings that `environment` holds.
+    """The speech server's settings that `environment` holds.
 
     Raises:
-        SettingsError: a `TIDING_` variable is unknown, or its value is not of its type.
+        SettingsError: a `TIDING_` variable is unknown, or the value of one of these is not of its type.
     """
-    fields = {PREFIX + field.name.upper(): field for field in msgspec.structs.fields(TtsSettings)}
-    given = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
-    for name in given:
-        if name not in fields:
-            raise SettingsError(f"{name} is not a setting{_nearest(name, list(fields))}")
-    values: dict[str, Any] = {fields[name].name: _value(name, text, fields[name].type) for name, text in given.items()}
-    settings = TtsSettings(**values)
+    settings = _read(TtsSettings, PREFIX, environment)
     if settings.model not in MODELS:
         raise SettingsError(f"{PREFIX}MODEL={settings.model!r}: expected one of {', '.join(MODELS)}")
     return settings
+
+
+def read_llm_settings(environment: Mapping[str, str]) -> LlmSettings:
+    """The LLM server's settings that `environment` holds, those that it shares included. Raises as `read_settings`."""
+    return _read(LlmSettings, LLM_PREFIX, environment, SHARED)
+
+
+def _read(
+    kind: type[_Settings], prefix: str, environment: Mapping[str, str], shared: Mapping[str, str] | None = None
+) -> _Settings:
+    _refuse_unknown(environment)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        names = (prefix + field.name.upper(), (shared or {}).get(field.name, ""))
+        name = next((name for name in names if name in environment), None)
+        if name is not None:
+            values[field.name] = _value(name, environment[name], field.type)
+    return kind(**values)
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = [*_variables(TtsSettings, PREFIX), *_variables(LlmSettings, LLM_PREFIX)]
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            raise SettingsError(f"{name} is not a setting{_nearest(name, known)}")
+
+
+def _variables(kind: type[msgspec.Struct], prefix: str) -> list[str]:
+    return [prefix + field.name.upper() for field in msgspec.structs.fields(kind)]
 
 
 def _value(name: str, text: str, kind: object) -> object:

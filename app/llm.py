@@ -1,0 +1,40 @@
+"""The LLM server: one text engine, its socket and its completions."""
+
+import os
+from collections.abc import Callable
+
+from litestar import Litestar
+
+from app.chat import chat
+from app.llm_describe import describe
+from app.llm_socket import socket_of
+from app.origins import Origins
+from app.service import end_process, make_app
+from app.settings import LlmSettings, read_llm_settings
+from engines.llm import llama
+from engines.llm.engine import TextEngine
+from engines.llm.model import TextLoader
+
+
+def create_app(
+    settings: LlmSettings | None = None,
+    *,
+    load: TextLoader | None = None,
+    on_failure: Callable[[Exception], None] | None = None,
+) -> Litestar:
+    """The ASGI app. Its lifespan begins to load the model and returns: `/health` answers at once.
+
+    Without arguments everything comes from the environment. `on_failure` is called on the device thread when the model
+    cannot be loaded or fails; by default the process ends, for there is nothing it could still do.
+
+    Raises:
+        SettingsError: a `TIDING_` variable is unknown or malformed.
+        ModelMissing: the model, or what it needs, is not there.
+    """
+    settings = settings or read_llm_settings(os.environ)
+    engine = TextEngine(
+        load or llama.load(settings.options), limits=settings.limits, on_failure=on_failure or end_process("LLM")
+    )
+    origins = Origins(settings.origins, settings.speech_port)
+    handlers = [*describe(engine), *chat(engine), socket_of(engine, origins)]
+    return make_app(engine, handlers, title="Tiding LLM server", cors=origins.cors)

@@ -1,0 +1,108 @@
+"""What the LLM server is: read-only routes that any client may ask before it asks for text."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import msgspec
+from litestar import Response, get
+from litestar.types import ControllerRouterHandler
+
+from app.describe import ModelEntry, ModelList, NotReady, Ready
+from app.errors import error_detail, refusals
+from app.llm_messages import ACTIONS
+from engines.llm.engine import TextEngine
+
+
+class TextHealth(msgspec.Struct, frozen=True):
+    """`status` is "ok" or "loading" (or "failed", shortly before the process ends). The counts are null until the model
+    is loaded.
+
+    A stream is active from its start to its end, a completion while it is written; `running` of them are in the middle
+    of a chunk. `busy_slots` hold a sequence for one of them; `used_cells` of the cache hold a token, some of them of
+    remembered conversations.
+    """
+
+    status: str
+    active_streams: int
+    max_streams: int
+    model: str | None = None
+    context: int | None = None
+    slots: int | None = None
+    busy_slots: int | None = None
+    running: int | None = None
+    cells: int | None = None
+    used_cells: int | None = None
+
+
+class Service(msgspec.Struct, frozen=True):
+    """What is served where."""
+
+    name: str
+    version: str
+    description: str
+    model: str | None
+    websocket: str
+    actions: Sequence[str]
+    http: Sequence[str]
+    openapi: str
+
+
+def describe(engine: TextEngine) -> list[ControllerRouterHandler]:
+    """The routes. They read the engine when they are asked, not before."""
+
+    @get("/health", summary="The process is alive, and what it is doing")
+    async def health() -> TextHealth:
+        return _health(engine)
+
+    @get("/ready", summary="A new stream would be accepted", responses=refusals(503))
+    async def ready() -> Response[Ready | NotReady]:
+        reason = _why_not_ready(engine)
+        if reason is None:
+            return Response(Ready())
+        message = f"no new stream is accepted: {reason}"
+        body = NotReady(reason, message, error_detail(503, message, reason))
+        return Response(body, status_code=503, headers={"Retry-After": "1"})
+
+    @get("/", summary="What this server is")
+    async def service() -> Service:
+        return Service(
+            name="tiding-llm",
+            version=version("tiding"),
+            description="A language model whose answers can be paused at any token, and go on without their prompt "
+            "being read again",
+            model=engine.model_name if engine.state == "ready" else None,
+            websocket="/ws",
+            actions=ACTIONS,
+            http=["GET /health", "GET /ready", "GET /v1/models", "POST /v1/chat/completions"],
+            openapi="/schema/openapi.json",
+        )
+
+    @get("/v1/models", summary="The model, in OpenAI's shape", responses=refusals(503, 500))
+    async def models() -> ModelList:
+        return ModelList([ModelEntry(engine.model_name)])
+
+    return [health, ready, service, models]
+
+
+def _health(engine: TextEngine) -> TextHealth:
+    max_streams = engine.limits.max_sessions
+    if engine.state != "ready":
+        return TextHealth("loading" if engine.state in ("new", "loading") else "failed", 0, max_streams)
+    return TextHealth(
+        "ok",
+        engine.num_sessions,
+        max_streams,
+        model=engine.model_name,
+        context=engine.context_length,
+        slots=engine.num_slots,
+        busy_slots=engine.num_busy_slots,
+        running=engine.num_running,
+        cells=engine.num_cells,
+        used_cells=engine.num_used_cells,
+    )
+
+
+def _why_not_ready(engine: TextEngine) -> str | None:
+    if engine.state != "ready":
+        return "loading" if engine.state in ("new", "loading") else "stalled"
+    return "full" if engine.num_sessions >= engine.limits.max_sessions else None

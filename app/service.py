@@ -1,0 +1,90 @@
+"""What the two servers have in common: an app around one engine, which it starts and closes."""
+
+import logging
+import os
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from typing import Final, Protocol
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import MutableScopeHeaders, State
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ControllerRouterHandler, Message, Scope
+
+from app.bodies import JsonRequest
+from app.disconnect import cancel_on_disconnect, close_with_request
+from app.errors import EXCEPTION_HANDLERS
+
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+"""More than the longest text takes: what is longer in characters gets a better answer than this limit gives."""
+
+SCHEMA_PATHS: Final = ("/schema", "/schema/openapi.json")
+
+LAST_WORDS_S: Final = 0.25
+"""Between the failure of the engine and the end of the process: connections send their error in it."""
+
+logger = logging.getLogger("tiding.app")
+
+
+class Started(Protocol):
+    """An engine, as far as its app has to know it."""
+
+    def start(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+def make_app(
+    engine: Started, handlers: Sequence[ControllerRouterHandler], *, title: str, cors: CORSConfig | None = None
+) -> Litestar:
+    """The ASGI app. Its lifespan begins to load the model and returns: `/health` answers at once."""
+    return Litestar(
+        route_handlers=handlers,
+        lifespan=[_lifespan(engine)],
+        middleware=[cancel_on_disconnect],
+        after_request=close_with_request,
+        request_class=JsonRequest,
+        exception_handlers=EXCEPTION_HANDLERS,
+        before_send=[_add_request_id],
+        cors_config=cors,
+        openapi_config=OpenAPIConfig(title, version("tiding"), render_plugins=[JsonRenderPlugin()]),
+        request_max_body_size=MAX_BODY_BYTES,
+        state=State({"engine": engine}),
+        logging_config=None,
+    )
+
+
+def _lifespan(engine: Started) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None]:
+        engine.start()
+        try:
+            yield
+        finally:
+            await engine.close()
+
+    return lifespan
+
+
+async def _add_request_id(message: Message, scope: Scope) -> None:
+    if message["type"] == "http.response.start":
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        MutableScopeHeaders.from_message(message)["X-Request-Id"] = given[:128] or uuid.uuid4().hex
+
+
+def end_process(server: str) -> Callable[[Exception], None]:
+    """What to do when the engine of `server` has failed. Nothing is served without a model: Granian's main process sees
+    its worker go and ends with status 1.
+    """
+
+    def end(error: Exception) -> None:
+        logger.critical("the %s server ends: %s: %s", server, type(error).__name__, error)
+        time.sleep(LAST_WORDS_S)
+        logging.shutdown()
+        os._exit(1)
+
+    return end
