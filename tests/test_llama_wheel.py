@@ -1,0 +1,92 @@
+"""The wheel of llama-cpp-python: what it is kept under, that it is found again, what is said when it cannot be built.
+
+That it can be built is shown by what installs these tests.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.serving import ROOT
+
+SCRIPT = ROOT / "locks/llama_wheel.py"
+
+Done = subprocess.CompletedProcess[str]
+
+
+def wheel(*arguments: str, script: Path = SCRIPT, **variables: str) -> Done:
+    left_out = ("CMAKE_ARGS", "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out} | variables
+    return subprocess.run([sys.executable, script, *arguments], env=environment, capture_output=True, text=True)
+
+
+def key(**variables: str) -> str:
+    done = wheel("--key", **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_the_key_says_what_it_is_of() -> None:
+    assert key().startswith("llama-cpp-python-0.3.36-")
+    assert "/" not in key()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"CMAKE_ARGS": "-DGGML_CUDA=on"}, {"CMAKE_ARGS": "-DGGML_NATIVE=OFF"}, {"CXX": "clang++"}, {"CFLAGS": "-O2"}],
+)
+def test_what_the_outcome_depends_on_is_in_the_key(variables: dict[str, str]) -> None:
+    assert key(**variables) != key()
+    assert key(**variables) == key(**variables)
+
+
+def test_another_checkout_finds_what_one_has_built(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "locks", tmp_path / "locks")
+    other = wheel("--key", script=tmp_path / "locks/llama_wheel.py").stdout.strip()
+    assert other == key()
+
+
+def test_what_was_built_is_found_and_not_built_again(tmp_path: Path) -> None:
+    kept = tmp_path / "tiding" / key() / "llama_cpp_python-0.3.36-py3-none-any.whl"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    for arguments in ((), ("--find",)):
+        done = wheel(*arguments, XDG_CACHE_HOME=str(tmp_path), PATH="")
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{kept}\n", "")
+
+
+def test_what_was_not_built_is_not_found(tmp_path: Path) -> None:
+    done = wheel("--find", XDG_CACHE_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+@pytest.mark.parametrize("variables", [{"PATH": ""}, {"CXX": "/nowhere/c++ -O3"}])
+def test_without_a_compiler_it_says_what_to_install_and_ends_with_status_3(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
+    for arguments in ((), ("--find",)):
+        done = wheel(*arguments, XDG_CACHE_HOME=str(tmp_path), **variables)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.startswith("setup: the LLM server needs a C and a C++ compiler")
+        assert "apt install g++" in done.stderr
+
+
+def test_a_build_that_fails_shows_the_end_of_its_log_and_keeps_nothing(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "locks", tmp_path / "locks")
+    nothing = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+    done = wheel(script=tmp_path / "locks/llama_wheel.py", XDG_CACHE_HOME=str(tmp_path / "cache"), **nothing)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "No matching distribution found for llama-cpp-python==0.3.36" in done.stderr
+    assert f"llama.cpp could not be compiled: this was the end of {tmp_path}/.cache/llama.log" in done.stderr
+    assert [path.name for path in (tmp_path / ".cache").iterdir()] == ["llama.log"]
+    assert not list((tmp_path / "cache").rglob("*.whl"))
+
+
+def test_misuse_ends_with_status_2_and_the_usage() -> None:
+    done = wheel("--kye")
+    assert done.returncode == 2
+    assert "usage: python" in done.stderr
