@@ -13,14 +13,17 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from litestar import Litestar
 from litestar.routes import WebSocketRoute
 
 from app import errors as app_errors
-from app.settings import PREFIX, TtsSettings
-from app.tts import create_app
+from app import llm, llm_messages, tts
+from app.settings import LLM_PREFIX, PREFIX, SHARED, LlmSettings, TtsSettings
 from engines.catalog import MODELS
 from engines.engine import Engine
 from engines.errors import SpeechError
+from engines.llm.fake import FakeText
+from engines.llm.types import Reason
 from engines.model import Model
 from engines.session import Session
 from engines.types import Frame, Limits
@@ -30,11 +33,19 @@ from tests.reading_docs import PAGES, anchors, links, reference, rows, sections
 from tests.serving import ROOT
 
 OURS = [point for point in installed() if point.dist is not None and point.dist.name == "tiding"]
-APP = create_app(TtsSettings(model="fake"), mode_points=OURS)
-SCHEMA: dict[str, Any] = json.loads(msgspec.json.encode(APP.openapi_schema.to_schema()))
+APPS = {
+    "http": tts.create_app(TtsSettings(model="fake"), mode_points=OURS),
+    "llm": llm.create_app(LlmSettings(), load=FakeText),
+}
+"""By the page of the reference that describes what each answers."""
+
+SCHEMAS: dict[str, Any] = {
+    page: json.loads(msgspec.json.encode(app.openapi_schema.to_schema())) for page, app in APPS.items()
+}
 OPERATIONS = [
-    (f"{method.upper()} {path}", operation)
-    for path, methods in SCHEMA["paths"].items()
+    pytest.param(page, f"{method.upper()} {path}", operation, id=f"{page}-{method.upper()} {path}")
+    for page, schema in SCHEMAS.items()
+    for path, methods in schema["paths"].items()
     for method, operation in methods.items()
 ]
 
@@ -46,94 +57,128 @@ def subclasses(kind: type[SpeechError]) -> Iterator[type[SpeechError]]:
             yield from subclasses(child)
 
 
-def properties(schema: Any) -> dict[str, Any]:
+def properties(page: str, schema: Any) -> dict[str, Any]:
     """Every field of a JSON body, with those of its alternatives."""
     if "$ref" in schema:
-        return properties(SCHEMA["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+        return properties(page, SCHEMAS[page]["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     found = dict(schema.get("properties", {}))
     for alternative in schema.get("oneOf", ()):
-        found |= properties(alternative)
+        found |= properties(page, alternative)
     return found
 
 
 def missing_from(row: str, field: dict[str, Any]) -> list[str]:
     """What a field's row does not say: its default, its range or its choices."""
     bounds = [field[name] for name in ("minimum", "maximum") if name in field]
-    wanted = [f"{bound:g}" if bound < 1e9 else str(2**63 - 1) for bound in bounds]
+    wanted = [f"{bound:g}" if abs(bound) < 1e9 else str(min(int(bound), 2**63 - 1)) for bound in bounds]
     wanted += [json.dumps(field["default"])] if "default" in field else []
     wanted += field.get("enum", ())
     return [value for value in wanted if value not in row]
 
 
-@pytest.mark.parametrize(("name", "operation"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
-def test_every_route_and_field_is_in_the_reference(name: str, operation: dict[str, Any]) -> None:
-    text = sections(reference("http"))
-    assert f"`{name}`" in text, f"docs/reference/http.md has no section `{name}`"
-    described, shared = rows(text[f"`{name}`"]), rows(text["Fields that several paths have"])
+@pytest.mark.parametrize(("page", "name", "operation"), OPERATIONS)
+def test_every_route_and_field_is_in_the_reference(page: str, name: str, operation: dict[str, Any]) -> None:
+    text = sections(reference(page))
+    assert f"`{name}`" in text, f"docs/reference/{page}.md has no section `{name}`"
+    described, shared = rows(text[f"`{name}`"]), rows(text.get("Fields that several paths have", ""))
     body = operation.get("requestBody", {"content": {}})["content"].get("application/json", {"schema": {}})
-    for field, schema in properties(body["schema"]).items():
+    for field, schema in properties(page, body["schema"]).items():
         assert field in described, f"{name}: no row for the field {field}"
         row = described[field].replace("as above", shared.get(field, ""))
         for shape in [schema, *schema.get("oneOf", ())]:
             assert not missing_from(row, shape), f"{name}: the row of {field} leaves something out"
 
 
-@pytest.mark.parametrize(("name", "operation"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
-def test_every_status_and_answer_is_in_the_reference(name: str, operation: dict[str, Any]) -> None:
-    text = sections(reference("http"))
-    section, refusals = text[f"`{name}`"], text["Every refusal"]
+@pytest.mark.parametrize(("page", "name", "operation"), OPERATIONS)
+def test_every_status_and_answer_is_in_the_reference(page: str, name: str, operation: dict[str, Any]) -> None:
+    section, refusals = sections(reference(page))[f"`{name}`"], sections(reference("http"))["Every refusal"]
     for status, response in operation["responses"].items():
         is_said = status in section if int(status) < 400 else status in section + refusals
         assert is_said, f"{name}: nothing about status {status}"
         schema = response.get("content", {}).get("application/json", {"schema": {}})["schema"]
         if int(status) < 400:
-            unsaid = [field for field in properties(schema) if field not in rows(section)]
+            unsaid = [field for field in properties(page, schema) if field not in rows(section)]
             assert not unsaid, f"{name}: no row for what is answered in {unsaid}"
 
 
-def test_every_socket_is_in_the_reference() -> None:
-    paths = [route.path_format for route in APP.routes if isinstance(route, WebSocketRoute)]
+@pytest.mark.parametrize(("page", "app"), [("websocket", APPS["http"]), ("llm", APPS["llm"])])
+def test_every_socket_is_in_the_reference(page: str, app: Litestar) -> None:
+    paths = [route.path_format for route in app.routes if isinstance(route, WebSocketRoute)]
     assert paths
-    assert not [path for path in paths if f"`{path}`" not in reference("websocket")]
+    assert not [path for path in paths if f"`{path}`" not in reference(page)]
 
 
 def message_fields(message: type[msgspec.Struct]) -> dict[str, Any]:
     _, components = msgspec.json.schema_components([message])
     fields = dict(components[message.__name__]["properties"])
     fields.pop("type", None)
+    fields.pop("action", None)
     return fields
 
 
-@pytest.mark.parametrize("message", [*get_args(ClientMessage), *get_args(ServerMessage)])
-def test_every_message_and_field_is_in_the_reference(message: type[msgspec.Struct]) -> None:
-    tag = message.__struct_config__.tag
-    section = sections(reference("websocket")).get(f"`{tag}`")
-    assert section is not None, f"docs/reference/websocket.md has no section `{tag}`"
-    is_sent = message in get_args(ClientMessage)
+SENT = [*get_args(ClientMessage), *get_args(llm_messages.ClientMessage)]
+UNTAGGED = {
+    llm_messages.Chunk: "A whole chunk",
+    llm_messages.Ended: "The end of a stream",
+    llm_messages.Pong: "The answer to a ping",
+    llm_messages.Failed: "An error",
+    llm_messages.PauseAt: "`pause`",
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        *(("websocket", message) for message in (*get_args(ClientMessage), *get_args(ServerMessage))),
+        *(("llm", message) for message in get_args(llm_messages.ClientMessage)),
+        *(("llm", message) for message in get_args(llm_messages.ServerMessage)),
+        ("llm", llm_messages.PauseAt),
+    ],
+)
+def test_every_message_and_field_is_in_the_reference(page: str, message: type[msgspec.Struct]) -> None:
+    heading = UNTAGGED.get(message, f"`{message.__struct_config__.tag}`")
+    section = sections(reference(page)).get(heading)
+    assert section is not None, f"docs/reference/{page}.md has no section {heading}"
     for field, schema in message_fields(message).items():
-        assert field in rows(section), f"{tag}: no row for the field {field}"
-        for shape in [schema, *schema.get("anyOf", ())] if is_sent else []:
-            assert not missing_from(rows(section)[field], shape), f"{tag}: the row of {field} leaves something out"
+        assert field in rows(section), f"{heading}: no row for the field {field}"
+        for shape in [schema, *schema.get("anyOf", ())] if message in (*SENT, llm_messages.PauseAt) else []:
+            assert not missing_from(rows(section)[field], shape), f"{heading}: the row of {field} leaves something out"
+
+
+@pytest.mark.parametrize("reason", get_args(Reason))
+def test_every_reason_is_in_the_reference(reason: str) -> None:
+    assert reason in rows(sections(reference("llm"))["Reasons"])
 
 
 def test_every_field_of_a_word_is_in_the_reference() -> None:
     assert message_fields(SpokenWord).keys() <= rows(sections(reference("websocket"))["`words`"]).keys()
 
 
-def test_every_code_of_a_socket_is_in_the_reference() -> None:
-    """Codes that the modes write themselves: the literals given to what carries one."""
-    carriers = {"Failed", "Warn", "NotUnderstood"}
+CARRIERS = {
+    "websocket": ("modes/*.py", {"Failed": 1, "Warn": 1, "NotUnderstood": 1}),
+    "llm": ("app/llm_*.py", {"Failed": 2, "NotFollowed": 1}),
+}
+"""What carries a code, and which of its arguments that is."""
+
+
+@pytest.mark.parametrize(
+    ("page", "some"),
+    [("websocket", {"no_stream", "unspeakable", "malformed_json"}), ("llm", {"stream_exists", "internal_error"})],
+)
+def test_every_code_of_a_socket_is_in_the_reference(page: str, some: set[str]) -> None:
+    """Codes that are written where they are sent, as literals."""
+    files, carriers = CARRIERS[page]
     codes = {
         constant.value
-        for path in (ROOT / "modes").glob("*.py")
+        for path in ROOT.glob(files)
         for call in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in carriers
-        for argument in call.args[1:2]
+        for argument in call.args[carriers[call.func.id] :][:1]
         for constant in ast.walk(argument)
         if isinstance(constant, ast.Constant)
     }
-    assert {"no_stream", "unspeakable", "malformed_json"} <= codes
-    assert not [code for code in codes if f"`{code}`" not in reference("websocket")]
+    assert some <= codes
+    assert not [code for code in codes if f"`{code}`" not in reference(page)]
 
 
 @pytest.mark.parametrize("kind", list(subclasses(SpeechError)))
@@ -152,11 +197,22 @@ def test_every_other_code_over_http_is_in_the_reference() -> None:
     assert not [code for code in codes if f"`{code}`" not in reference("errors")]
 
 
-@pytest.mark.parametrize("field", msgspec.structs.fields(TtsSettings), ids=lambda field: field.name)
-def test_every_setting_and_its_default_is_in_the_reference(field: msgspec.structs.FieldInfo) -> None:
-    row = rows(reference("settings"))[PREFIX + field.name.upper()]
-    words = {(): "all", "": "empty"}
-    assert row.startswith(f"{words[field.default]} " if field.default in words else f"`{field.default}` ")
+SETTINGS = [
+    *((PREFIX + field.name.upper(), field, "") for field in msgspec.structs.fields(TtsSettings)),
+    *(
+        (LLM_PREFIX + field.name.upper(), field, SHARED.get(field.name, ""))
+        for field in msgspec.structs.fields(LlmSettings)
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "field", "shared"), SETTINGS, ids=[name for name, _, _ in SETTINGS])
+def test_every_setting_and_its_default_is_in_the_reference(
+    name: str, field: msgspec.structs.FieldInfo, shared: str
+) -> None:
+    row = rows(reference("settings"))[name]
+    words = {(): ("all ", "empty "), "": ("empty ",)}
+    assert row.startswith(words.get(field.default, (f"`{shared or field.default}` ",)))
 
 
 def test_every_model_is_in_the_reference() -> None:
