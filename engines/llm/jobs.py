@@ -31,11 +31,6 @@ class Job(Generic[Key]):
         self.admitted = 0  # when that got a slot, or found that it has one
         self.used = 0  # when that ended
 
-    @property
-    def is_new(self) -> bool:
-        """Whether it may begin with what others have in the cache."""
-        return not self.has_begun and not self.is_aside
-
 
 class Row(msgspec.Struct, Generic[Key], frozen=True):
     """What a step evaluates for one session."""

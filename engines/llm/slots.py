@@ -78,6 +78,8 @@ class Slots(Generic[Key]):
     def preempt(self, job: Job[Key]) -> int:
         """Take a job's slot. What it has in the cache comes back when it does."""
         slot = self._vacate(job)
+        if not job.has_begun:  # it has nothing but what it found there
+            job.sequence.num_evaluated = 0
         if job.is_aside or not job.sequence.num_evaluated:
             self._releases.append(slot)
         else:
@@ -116,10 +118,10 @@ class Slots(Generic[Key]):
     def _take_over(self, job: Job[Key], other: Job[Key]) -> int:
         """The slot of a remembered session, and what can be used of its contents."""
         slot = self._vacate(other)
-        if job.is_new:
-            job.sequence.num_evaluated = _num_shared(job, other)
-        else:
+        if job.has_begun:
             self._releases.append(slot)
+        else:
+            job.sequence.num_evaluated = _num_shared(job, other)
         return slot
 
     def _release(self, job: Job[Key]) -> None:
@@ -137,5 +139,5 @@ def _least_recently_used(jobs: list[Job[Key]]) -> Job[Key]:
 
 
 def _num_shared(job: Job[Any], other: Job[Any]) -> int:
-    """How many tokens that another has in the cache a new job begins with."""
-    return other.sequence.num_shared_with(job.sequence.tokens) if job.is_new else 0
+    """How many tokens that another has in the cache a job may begin with, if it has not begun."""
+    return 0 if job.has_begun else other.sequence.num_shared_with(job.sequence.tokens)

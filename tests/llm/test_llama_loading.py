@@ -211,7 +211,7 @@ def test_threads_that_wait_sleep_soon_unless_an_operator_knows_better(monkeypatc
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
         monkeypatch.delenv(name, raising=False)
     let_threads_sleep()
-    assert os.environ["GOMP_SPINCOUNT"] == "1000"
+    assert os.environ["GOMP_SPINCOUNT"] == "200"
     monkeypatch.setenv("GOMP_SPINCOUNT", "5")
     let_threads_sleep()
     assert os.environ["GOMP_SPINCOUNT"] == "5"

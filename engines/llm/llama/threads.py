@@ -2,9 +2,14 @@
 
 llama.cpp's threads meet some hundred times in a step. Whoever is there first waits by spinning, and keeps a core from
 the one that is awaited where anything else wants to run there: a server beside this one, or this one's own event loop.
-Measured with SmolLM2-135M on two cores and OpenMP as it is, steps of one token on two threads took 5 ms on an idle
-machine and 110 to 750 ms beside one busy process; on one thread, 6 ms and 7. Steps of eight sessions took 26 ms on two
-threads and 48 on one.
+Measured with SmolLM2-135M on two cores, in ms for a step of one token and for one of eight sessions:
+
+                                     idle machine   beside one busy process
+    one thread                           7    52          8    53
+    two, OpenMP as it is                 7    30         14 to 110   120 to 1090
+    two, 1000 spins, then sleep          7    30         27    72
+    two, 200 spins, then sleep           7    31         16    66
+    two, sleep at once                  11    46         12    60
 """
 
 import math
@@ -14,9 +19,7 @@ from typing import Final
 
 import msgspec
 
-_NUM_SPINS: Final = "1000"
-"""Some ten microseconds, then sleep. With 1000 the steps above took 24 ms beside a busy process; without any spin they
-took, on an idle machine, longer than on one thread."""
+_NUM_SPINS: Final = "200"
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _OWN_CGROUP: Final = Path("/proc/self/cgroup")
