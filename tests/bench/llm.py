@@ -300,6 +300,7 @@ async def measure(rounds: int) -> dict[str, Any]:
     for step_ms in BUDGETS_MS:
         report["beside"].append(await beside(step_ms))
         print("beside", report["beside"][-1], flush=True)
+    report["load"] = round(os.getloadavg()[1], 1)
     return report
 
 
@@ -318,7 +319,7 @@ def page(report: dict[str, Any]) -> str:
         "On the embedded model (SmolLM2-135M-Instruct, Q4), by `just bench-llm --write`; what is compared took turns",
         "in one run. What they mean is said in [A language model that can be paused](../explanation/pausing.md).",
         "",
-        f"- Machine: {report['machine']}",
+        f"- Machine: {report['machine']}; load average of the last five minutes: {report['load']}",
         f"- Date: {report['date']}, commit {report['commit']}, llama-cpp-python {report['llama_cpp']}",
         "",
         "| ratio | wanted | measured |",
