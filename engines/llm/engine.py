@@ -214,7 +214,7 @@ class TextEngine:
     def _measure(self, budget: PrefillBudget, rows: Sequence[Row[TextSession]], began_s: float) -> None:
         num_tokens = sum(len(row.run.tokens) for row in rows)
         num_writers = sum(len(row.run.tokens) == 1 for row in rows)
-        budget.observe(1000 * (self._clock() - began_s), num_writers, num_tokens - num_writers)
+        budget.observe(1000 * (self._clock() - began_s), num_tokens - num_writers)
 
     def _deliver(self, made: Iterable[tuple[Job[TextSession], _Result]]) -> None:
         """One call across the threads for all sessions of a step."""

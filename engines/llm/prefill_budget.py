@@ -1,36 +1,38 @@
 """How much of a prompt is evaluated beside those who are writing."""
 
+from math import sqrt
 from typing import Final
 
 MIN_PIECE_TOKENS: Final = 8
 """A prompt gets on, however long the step that it is part of takes."""
 
-_NEWS = 0.25  # weight of the latest measurement in an estimate
+_MOST = 4.0  # times as long or as short as it may be: what a step says at most
 
 
 class PrefillBudget:
-    """Sizes pieces of prompts so that a step takes about `step_ms`, from what steps have taken. Device thread only.
+    """Sizes pieces of prompts so that a step takes about `step_ms`. Device thread only.
 
-    It keeps two running estimates: a step without any of a prompt, and what a token of one adds.
+    A controller, not a model of the device: a step that took too long makes the next piece smaller, one that had time
+    left makes it larger, by half of what was missed (on a logarithmic scale) and at most twofold. So nothing has to be
+    known of what a writer or a token costs, and one step that the machine disturbed is forgotten in two.
     """
 
     def __init__(self, step_ms: float) -> None:
         self._budget_ms = step_ms
-        self._step_ms = 0.0
-        self._token_ms: float | None = None
+        self._fits = float(MIN_PIECE_TOKENS)
 
     @property
     def num_tokens(self) -> int:
         """The piece that fits."""
-        if self._token_ms is None:
-            return MIN_PIECE_TOKENS
-        return max(MIN_PIECE_TOKENS, int((self._budget_ms - self._step_ms) / self._token_ms))
+        return int(self._fits)
 
-    def observe(self, took_ms: float, num_writers: int, num_prompt_tokens: int) -> None:
-        """Learn from a step."""
-        if not num_prompt_tokens:
-            self._step_ms += _NEWS * (took_ms - self._step_ms) if self._step_ms else took_ms
+    def observe(self, took_ms: float, num_prompt_tokens: int) -> None:
+        """Learn from a step. A short piece that fits says nothing of a longer one; nor does one that had leave to be
+        larger than this budget.
+        """
+        is_short = num_prompt_tokens < self.num_tokens and took_ms < self._budget_ms
+        if not num_prompt_tokens or is_short or num_prompt_tokens > self.num_tokens:
             return
-        added_ms = took_ms - (self._step_ms if num_writers else 0.0)
-        token_ms = max(added_ms / num_prompt_tokens, 1e-3)
-        self._token_ms = token_ms if self._token_ms is None else self._token_ms + _NEWS * (token_ms - self._token_ms)
+        room = min(max(self._budget_ms / max(took_ms, 1e-3), 1 / _MOST), _MOST)
+        fits = min(self._fits, num_prompt_tokens + 1) * sqrt(room)
+        self._fits = max(fits, float(MIN_PIECE_TOKENS))

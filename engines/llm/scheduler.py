@@ -23,8 +23,8 @@ from engines.llm.slots import Slots
 class Scheduler(Generic[Key]):
     """Slots, line and lock. Any thread, except what is marked: device thread only.
 
-    A step has the last token of everybody who writes, and of prompts as much as `budget` allows beside them, or the
-    batch where nobody writes: what is written on an idle server does not depend on the clock.
+    A step has the last token of everybody who writes, and of prompts as much as `budget` allows where others write or
+    are about to go on, else the batch: what is written on an idle server does not depend on the clock.
     """
 
     def __init__(self, num_slots: int, batch_size: int, budget: PrefillBudget, *, num_remembered: int) -> None:
@@ -186,20 +186,20 @@ class Scheduler(Generic[Key]):
         writers = [job for job in running if job.has_begun and job.sequence.num_missing == 1]
         rows = [_row(job, 1) for job in writers]
         room = self._batch_size - len(writers)
-        if writers:
+        if writers or self._slots.paused:
             room = min(room, self._budget.num_tokens)
         pieces, copies = self._pieces([job for job in running if job not in writers], room)
         return rows + pieces, copies
 
     def _pieces(self, prompts: Sequence[Job[Key]], room: int) -> tuple[list[Row[Key]], list[Copy]]:
-        """As they came, but what fits one batch before what does not: a question does not wait for a book. Half is kept
-        for who asked first, so that a book is read among questions.
+        """The shortest first: a question does not wait for a book. Half is kept for who asked first, so that a book is
+        read among questions.
         """
         rows: list[Row[Key]] = []
         copies: list[Copy] = []
         first = min(prompts, key=_asked, default=None)
         kept = room // 2
-        for job in sorted(prompts, key=lambda job: (job.sequence.num_missing > self._batch_size, job.asked)):
+        for job in sorted(prompts, key=lambda job: (job.sequence.num_missing, job.asked)):
             kept = 0 if job is first else kept
             if room > kept:
                 copies += self._begin(job)

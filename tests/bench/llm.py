@@ -22,12 +22,13 @@ from statistics import mean, median
 from typing import Any, Final
 
 import llama_cpp
+import msgspec
 import numpy as np
 
 from engines.llm.engine import TextEngine, TextLimits
 from engines.llm.llama import load
 from engines.llm.llama.weights import locate
-from engines.llm.options import LlamaOptions
+from engines.llm.options import FlashAttention, LlamaOptions
 from engines.llm.session import TextSession
 from engines.llm.types import Message, Pause, Sampling, Token
 from tests.serving import ROOT
@@ -41,8 +42,7 @@ TOPICS: Final = ("the sea", "bread", "old bridges", "the moon", "bees", "trains"
 NUM_TOKENS: Final = 150
 NUM_SESSIONS: Final = 8
 LONG_PROMPT_TOKENS: Final = 2000
-BUDGETS_MS: Final = (50.0, 100.0, 150.0)
-MAX_GAP_MS: Final = 150.0
+BESIDE: Final[tuple[tuple[float, FlashAttention], ...]] = ((50, "on"), (100, "on"), (150, "on"), (100, "off"))
 
 
 def asking(topic: str) -> list[Message]:
@@ -50,8 +50,11 @@ def asking(topic: str) -> list[Message]:
 
 
 @asynccontextmanager
-async def engine(step_ms: float = TextLimits().step_ms) -> AsyncIterator[TextEngine]:
-    running = TextEngine(load(OPTIONS), limits=TextLimits(step_ms=step_ms))
+async def engine(
+    step_ms: float = TextLimits().step_ms, flash_attention: FlashAttention = OPTIONS.flash_attention
+) -> AsyncIterator[TextEngine]:
+    options = msgspec.structs.replace(OPTIONS, flash_attention=flash_attention)
+    running = TextEngine(load(options), limits=TextLimits(step_ms=step_ms))
     running.start()
     await running.wait_ready()
     try:
@@ -228,27 +231,32 @@ async def resumes() -> dict[str, Any]:
 # -- a long prompt beside others ---------------------------------------------------------------------------------------
 
 
-async def beside(step_ms: float) -> dict[str, Any]:
+async def beside(step_ms: float, flash_attention: FlashAttention) -> dict[str, Any]:
     """Eight who write, and a prompt of 2 000 tokens that is read beside them."""
-    async with engine(step_ms) as running:
+    async with engine(step_ms, flash_attention) as running:
         model = running._device.require().model
         long = _long_prompt(model)
         began_s = time.perf_counter()
         alone_s = (await write(running, long, 2))[0] - began_s
-        stamps: list[list[float]] = [[] for _ in range(NUM_SESSIONS)]
+        stamps: list[list[float]] = []
         is_over = asyncio.Event()
 
-        async def writer(index: int) -> None:
-            async with await running.open_session(asking(TOPICS[index]), sampling=GREEDY) as session:
+        async def writer(topic: str) -> None:
+            """In chunks without an end: between two of them a client waits for its own asking."""
+            async with await running.open_session(asking(topic), sampling=GREEDY) as session:
                 while not is_over.is_set():
-                    if session.is_done:  # another turn is another prompt: its waiting is no time between tokens
+                    if session.is_done:
                         await session.append([Message("user", "Go on.")])
-                        stamps.append([])
-                        index = len(stamps) - 1
-                    stamps[index] += await stamps_of(session, 10)
+                    times: list[float] = []
+                    stamps.append(times)
+                    async for event in session.write(Pause()):
+                        if isinstance(event, Token):
+                            times.append(time.perf_counter())
+                        if is_over.is_set():
+                            break
 
-        writers = [asyncio.create_task(writer(index)) for index in range(NUM_SESSIONS)]
-        while min(map(len, stamps[:NUM_SESSIONS])) < 20:  # noqa: ASYNC110
+        writers = [asyncio.create_task(writer(topic)) for topic in TOPICS[:NUM_SESSIONS]]
+        while len(stamps) < NUM_SESSIONS or min(map(len, stamps[:NUM_SESSIONS])) < 20:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         began_s = time.perf_counter()
         ended_s = (await write(running, long, 2))[0]
@@ -258,6 +266,7 @@ async def beside(step_ms: float) -> dict[str, Any]:
     before, during = _gaps_ms(stamps, 0.0, began_s), _gaps_ms(stamps, began_s, ended_s)
     return {
         "step_ms": step_ms,
+        "flash_attention": flash_attention,
         "normal_ms": round(median(before), 1),
         "p95_ms": round(float(np.percentile(during, 95)), 1),
         "p95_times_normal": round(float(np.percentile(during, 95)) / median(before), 2),
@@ -297,8 +306,8 @@ async def measure(rounds: int) -> dict[str, Any]:
         report[name] = await part()
         print(name, report[name], flush=True)
     report["beside"] = []
-    for step_ms in BUDGETS_MS:
-        report["beside"].append(await beside(step_ms))
+    for step_ms, flash_attention in BESIDE:
+        report["beside"].append(await beside(step_ms, flash_attention))
         print("beside", report["beside"][-1], flush=True)
     report["load"] = round(os.getloadavg()[1], 1)
     return report
@@ -341,12 +350,12 @@ def page(report: dict[str, Any]) -> str:
         "",
         "## A prompt of 2 000 tokens beside eight who write",
         "",
-        "| `TIDING_LLM_STEP_MS` | between tokens, normal, ms | beside the prompt, p95, ms | times normal | longest, ms "
-        "| prompt's first token, s | times alone |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| `TIDING_LLM_STEP_MS` | `TIDING_LLM_FLASH_ATTENTION` | between tokens, normal, ms "
+        "| beside the prompt, p95, ms | times normal | longest, ms | prompt's first token, s | times alone |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *(
-            f"| {row['step_ms']:.0f} | {row['normal_ms']} | {row['p95_ms']} | {row['p95_times_normal']} | "
-            f"{row['longest_ms']} | {row['first_beside_s']} | {row['times_alone']} |"
+            f"| {row['step_ms']:.0f} | {row['flash_attention']} | {row['normal_ms']} | {row['p95_ms']} | "
+            f"{row['p95_times_normal']} | {row['longest_ms']} | {row['first_beside_s']} | {row['times_alone']} |"
             for row in report["beside"]
         ),
     ]

@@ -85,11 +85,14 @@ class Bench:
         return True
 
     def run(self, *, over: Collection[str] = ()) -> list[str]:
-        """One whole step, in which the chunks of some end; whose token it drew."""
-        step = self.next()
-        assert self.evaluate(step), "the cells suffice"
+        """Whole steps until one draws tokens, with which the chunks of some end; whose tokens."""
+        drew: list[str] = []
+        while not drew:
+            step = self.next()
+            assert self.evaluate(step), "the cells suffice"
+            drew = owners(step)
         self.scheduler.finish_step([row.job for row in step.rows if row.job.owner in over])
-        return owners(step)
+        return drew
 
     def _add(self, row: Row[str]) -> None:
         sequence, held = row.job.sequence, self.held[row.run.slot]

@@ -17,8 +17,8 @@ from tests.llm.llama_writing import GREEDY, Writer, asking, empty, greedy, promp
 
 pytestmark = pytest.mark.skipif(find_spec("llama_cpp") is None, reason="llama.cpp is not installed")
 
-SMALL = LlamaOptions(context=1024, slots=8)
-TIGHT = LlamaOptions(context=256, slots=4)
+SMALL = LlamaOptions(context=1024, slots=8, batch_size=512)
+TIGHT = LlamaOptions(context=256, slots=4, batch_size=256)
 """As few cells as llama.cpp can have."""
 
 

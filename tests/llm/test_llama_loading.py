@@ -23,7 +23,7 @@ from tests.llm.llama_writing import GREEDY, Writer, greedy, prompt
 pytestmark = pytest.mark.skipif(find_spec("llama_cpp") is None, reason="llama.cpp is not installed")
 
 ROOT = Path(__file__).parent.parent.parent
-TIGHT = LlamaOptions(context=256, slots=4)
+TIGHT = LlamaOptions(context=256, slots=4, batch_size=256)
 FORGETFUL = Sampling(temperature=0, repeat_penalty=1.0)
 
 

@@ -68,8 +68,8 @@ def test_a_conversation_is_rendered_as_the_model_was_trained(model: Any) -> None
 
 
 def test_the_model_says_what_it_is(model: Any) -> None:
-    assert model.name == "Smollm2 135M 8k Lc100K Mix1 Ep2"
-    assert (model.num_slots, model.num_cells, model.context_length, model.batch_size) == (8, 1024, 1024, 512)
+    assert model.name == "SmolLM2-135M-Instruct.Q4_1"
+    assert (model.num_slots, model.num_cells, model.context_length, model.batch_size) == (8, 1024, 1024, 128)
 
 
 @pytest.mark.slow

@@ -223,8 +223,32 @@ def test_beside_writers_a_prompt_is_read_in_pieces_of_the_budget_and_starves_nob
         assert pieces(step)["p"] == bench.budget.num_tokens
         bench.evaluate(step)
         num_steps += 1
-        bench.budget.observe(20.0 + 2 * pieces(step)["p"], 2, pieces(step)["p"])
+        bench.budget.observe(20.0 + 2 * pieces(step)["p"], pieces(step)["p"])
     assert MIN_PIECE_TOKENS * num_steps < len(LONG), "pieces have grown to what fits"
+
+
+def test_where_somebody_may_go_on_any_moment_a_prompt_is_read_in_pieces_of_the_budget() -> None:
+    bench = Bench(batch_size=64)
+    bench.submit("paused")
+    bench.run(over=["paused"])
+    bench.submit("p", LONG)
+    assert pieces(bench.next()) == {"p": bench.budget.num_tokens}
+
+
+def test_who_is_over_waits_for_nothing() -> None:
+    bench = Bench(batch_size=64)
+    remembered(bench, "a", LONG[:40])
+    bench.submit("p", [7, *LONG])
+    assert pieces(bench.next()) == {"p": 64}
+
+
+def test_the_shortest_prompt_is_read_first() -> None:
+    bench = Bench(batch_size=64, num_slots=5)
+    bench.submit("a")
+    bench.run()
+    for name, num_tokens in (("p", 40), ("q", 30), ("r", 3)):
+        bench.submit(name, [*name.encode(), *LONG[:num_tokens]])
+    assert pieces(bench.next()) == {"a": 1, "r": 4, "p": 4}
 
 
 def test_of_several_prompts_the_first_that_came_gets_the_budget() -> None:
@@ -246,7 +270,6 @@ def test_what_a_prompt_leaves_of_the_budget_is_the_next_ones() -> None:
 
 
 def test_a_question_does_not_wait_for_a_book_and_a_book_is_read_among_questions() -> None:
-    """A book is what does not fit one batch."""
     bench = Bench(batch_size=64)
     bench.submit("a")
     bench.run()

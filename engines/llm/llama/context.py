@@ -107,13 +107,23 @@ def _params(options: LlamaOptions) -> native.llama_context_params:
     threads = choose_threads(options.threads)
     params = native.llama_context_default_params()
     params.n_ctx = options.context
-    params.n_batch = params.n_ubatch = max(options.slots, min(options.batch_size, options.context))
+    batch_size = options.batch_size or _best_batch_size(options)
+    params.n_batch = params.n_ubatch = max(options.slots, min(batch_size, options.context))
     params.n_seq_max = options.slots
     params.n_threads, params.n_threads_batch = threads.one_token, threads.batch
     params.type_k = params.type_v = _KV_TYPES[options.kv_type]
     params.flash_attn_type = _FLASH[options.flash_attention]
     params.kv_unified = True  # slots share cells; without it, to copy a part of a sequence ends the process
     return params
+
+
+def _best_batch_size(options: LlamaOptions) -> int:
+    """The smallest that reads prompts as fast as larger ones do: whoever comes in the middle of a step waits for it.
+
+    Measured with SmolLM2-135M on two cores, in ms a token of a prompt: 3.3 with 16, 2.9 with 48, 2.6 with 64, 2.4 with
+    128, 2.5 with 512, where a step takes 1.3 s. A GPU is kept busy by no fewer than llama.cpp's own 512.
+    """
+    return 512 if options.gpu_layers and native.llama_supports_gpu_offload() else 128
 
 
 def _pointer(data: bytes) -> Any:

@@ -44,7 +44,8 @@ class Gguf:
 
     @property
     def name(self) -> str:
-        return self._said("general.name") or self.path.stem
+        """The file's, which its operator chose; what stands inside is often the name of a training run."""
+        return self.path.stem
 
     @property
     def trained_length(self) -> int:
@@ -59,11 +60,6 @@ class Gguf:
     def chat_template(self) -> str:
         """Empty: it has none."""
         return (native.llama_model_chat_template(self.model, None) or b"").decode("utf-8", "replace")
-
-    def _said(self, key: str) -> str:
-        room = ctypes.create_string_buffer(1024)
-        native.llama_model_meta_val_str(self.model, key.encode(), room, len(room))
-        return room.value.decode("utf-8", "replace").strip()
 
 
 class Vocabulary:
