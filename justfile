@@ -11,7 +11,7 @@ default:
     @{{just}} --list --unsorted
 
 # Install what the server needs into .venv (done by itself before the first `serve`)
-setup: (_install "base" "the server and its voice, about 70 MB: about 15 s")
+setup: (_install "base" "the server and its voice, about 110 MB: about 15 s")
 
 # Install what the LLM server needs as well; compiles llama.cpp, once (done by itself by `serve` and `serve-llm`)
 setup-llm: setup
