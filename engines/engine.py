@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from engines.device import CLOSE_TIMEOUT_S, Device, State
-from engines.errors import CapacityError, UnsupportedLocale
+from engines.errors import CapacityError, RequestError, UnsupportedLocale
 from engines.jobs import Job
 from engines.model import Loader, Made, Model, Prefill, StepResult
 from engines.scheduler import Scheduler
 from engines.session import Host, Session
 from engines.shaping import SegmentShaper
+from engines.stretching import MAX_SPEED, MIN_SPEED
 from engines.types import SMALL_CHUNKS, AudioFormat, ChunkSizes, Cutting, Limits, Params, Voice
 from engines.voices import DEFAULT_VOICE, VoiceBook
 
@@ -125,6 +126,7 @@ class Engine:
         temperature: float | None = None,
         top_k: int | None = None,
         cfg_scale: float | None = None,
+        speed: float = 1.0,
         chunk_sizes: ChunkSizes = SMALL_CHUNKS,
         cutting: Cutting = "early",
         is_paced: bool = True,
@@ -133,14 +135,15 @@ class Engine:
         """A new session, spoken by `voice`.
 
         `temperature` (0: greedy), `top_k` and `cfg_scale` are the sampler's; None is the model's own, and a model that
-        has no such knob ignores it. `chunk_sizes` says how much audio is wanted at once; `cutting`, how aggregated text
-        becomes segments. A paced session has a listener: its first audio goes before other work, and it is made at most
-        `limits.max_queued_s` ahead of its reader. One that is not paced is made as fast as what is left of the device
-        allows. With `idle_flush_s`, text that waits for the end of its sentence is spoken after that many seconds
-        without news.
+        has no such knob ignores it. `speed`, 0.25 to 4, is in times the voice's own pace, at its own pitch.
+        `chunk_sizes` says how much audio is wanted at once; `cutting`, how aggregated text becomes segments. A paced
+        session has a listener: its first audio goes before other work, and it is made at most `limits.max_queued_s`
+        ahead of its reader. One that is not paced is made as fast as what is left of the device allows. With
+        `idle_flush_s`, text that waits for the end of its sentence is spoken after that many seconds without news.
 
         Raises:
             UnknownVoice, UnsupportedLocale: the model does not have it.
+            RequestError: `speed` is out of range.
             EngineLoading: the model is not warm yet.
             CapacityError: all sessions that `limits` allows are open.
             EngineFailure: the model has failed.
@@ -150,7 +153,9 @@ class Engine:
         primary = _primary_language(language, loaded.model.languages)
         if len(self._sessions) >= self.limits.max_sessions:
             raise CapacityError(f"all {self.limits.max_sessions} sessions are in use")
-        params = Params(primary, seed, temperature, top_k, cfg_scale, chunk_sizes.first, chunk_sizes.later)
+        if not MIN_SPEED <= speed <= MAX_SPEED:
+            raise RequestError(f"speed is {speed}; expected {MIN_SPEED} to {MAX_SPEED}", param="speed")
+        params = Params(primary, seed, temperature, top_k, cfg_scale, chunk_sizes.first, chunk_sizes.later, speed)
         session = Session(loaded.host, speaker, params, cutting=cutting, is_paced=is_paced, idle_flush_s=idle_flush_s)
         self._sessions.add(session)
         return session
@@ -195,7 +200,9 @@ class Engine:
 
     def _prefill(self, model: Model, jobs: Sequence[Prefill]) -> None:
         for job in jobs:
-            self._shapers[job.slot] = SegmentShaper(job.segment, model.format.sample_rate_hz)
+            speed = job.params.speed
+            tempo = speed / min(max(speed, model.speeds[0]), model.speeds[1])
+            self._shapers[job.slot] = SegmentShaper(job.segment, model.format.sample_rate_hz, tempo)
         if jobs:
             model.prefill(jobs)
 

@@ -77,6 +77,7 @@ class FakeModel:
 
     name = "fake"
     languages = ("en", "de")
+    speeds = (1.0, 1.0)
 
     def __init__(
         self,

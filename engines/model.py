@@ -83,6 +83,13 @@ class Model(Protocol):
         ...
 
     @property
+    def speeds(self) -> tuple[float, float]:
+        """The slowest and the fastest that it speaks by itself, in times its own pace. A segment whose `speed` lies
+        outside is made at the nearer of the two.
+        """
+        ...
+
+    @property
     def num_slots(self) -> int: ...
     @property
     def num_prefills(self) -> int:

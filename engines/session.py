@@ -69,7 +69,7 @@ class Session:
         self._job: Job[Session] = host.scheduler.open_job(self, voice, params, is_paced=is_paced)
         self._filter = SpeechFilter(lambda char: host.is_speakable(char, params.language))
         max_chars = min(host.limits.max_segment_chars, host.max_segment_chars(params.language))
-        self._texts = TextQueue(max_chars, self._filter.prepare)
+        self._texts = TextQueue(max_chars, self._filter.prepare, pause_scale=1 / params.speed)
         self._in_flight: Cut | None = None
         self._choice: Choice | None = None
         self._num_segments_begun = 0

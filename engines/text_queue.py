@@ -51,11 +51,14 @@ class _Passage:
 
 
 class TextQueue:
-    """Text in, cuts out. Event loop only. `prepare` replaces what cannot be spoken and keeps the length."""
+    """Text in, cuts out. Event loop only. `prepare` replaces what cannot be spoken and keeps the length; pauses are
+    `pause_scale` times as long as at the usual speed.
+    """
 
-    def __init__(self, max_chars: int, prepare: Callable[[str], str]) -> None:
+    def __init__(self, max_chars: int, prepare: Callable[[str], str], *, pause_scale: float = 1.0) -> None:
         self._max_chars = max_chars
         self._prepare = prepare
+        self._pause_scale = pause_scale
         self._passages: deque[_Passage] = deque()
         self.text = ""  # all that was pushed, as it was pushed
         self._num_segments = 0
@@ -141,4 +144,4 @@ class TextQueue:
     def _pause_before(self, passage: _Passage) -> float:
         """A client that sends segments as they stand adds its own pauses between them."""
         is_ours = passage.has_been_cut if passage.is_message else True
-        return PAUSE_MS[self._rest] if is_ours and self._rest is not None else 0.0
+        return PAUSE_MS[self._rest] * self._pause_scale if is_ours and self._rest is not None else 0.0

@@ -95,6 +95,7 @@ SMALL_CHUNKS: Final = ChunkSizes()
 class Params(msgspec.Struct, frozen=True):
     """What a session asks of the model for a segment. The same text, voice and params give the same audio.
 
+    `speed` is in times the model's own pace; what is outside of the model's range is stretched by whoever runs it.
     `language` is a primary subtag of those that the model speaks. `temperature` (0: greedy), `top_k` and `cfg_scale`
     are the sampler's; None is the model's own choice. `first_chunk_frames` and `chunk_frames` are the `ChunkSizes` that
     are wanted, of this segment. A model ignores what it has no use for.
@@ -107,6 +108,7 @@ class Params(msgspec.Struct, frozen=True):
     cfg_scale: float | None = None
     first_chunk_frames: int = 4
     chunk_frames: int = 8
+    speed: float = 1.0
 
 
 class Frame(msgspec.Struct, frozen=True):

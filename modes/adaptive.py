@@ -15,9 +15,11 @@ from litestar.types import ControllerRouterHandler
 
 from engines.encoders import DEFAULT_RATE_HZ
 from engines.engine import Engine
+from engines.formats import AudioForm, audio_form
 from engines.session import Session
 from engines.types import SMALL_CHUNKS
-from modes.http_audio import Manner, Output, chunks, open_session, output
+from modes.described import AudioOperation
+from modes.http_audio import Manner, chunks, data_of, headers_of, open_session
 
 IDLE_S: Final = 30.0
 """A stream that nobody uses for so long is closed."""
@@ -59,13 +61,13 @@ class AdaptiveStream:
     the end, `cancelled`, or `expired` when nobody came for it.
     """
 
-    def __init__(self, session: Session, wanted: Output, source_hz: int, idle_s: float) -> None:
+    def __init__(self, session: Session, form: AudioForm, source_hz: int, idle_s: float) -> None:
         self.session = session
-        self.wanted = wanted
+        self.form = form
         self.state: Literal["open", "closed", "done", "cancelled", "expired"] = "open"
         self.has_reader = False
         self.ended_at_s: float | None = None
-        self._encoder = wanted.encoder(source_hz)
+        self._encoder = form.encoder(source_hz)
         self._idle_s = idle_s
         self._timer = asyncio.get_running_loop().call_later(idle_s, self._on_timer)
 
@@ -86,8 +88,8 @@ class AdaptiveStream:
     async def audio(self) -> AsyncGenerator[bytes]:
         """The stream's chunks. A reader that leaves before the end takes the stream with it."""
         try:
-            yield self.wanted.header(None)
-            async with aclosing(chunks(self.session, self._encoder, SMALL_CHUNKS)) as audio:
+            yield b""  # the answer begins now, however late the text comes
+            async with aclosing(data_of(chunks(self.session, self._encoder, SMALL_CHUNKS))) as audio:
                 async for chunk in audio:
                     yield chunk
             self.end("done")
@@ -149,9 +151,9 @@ def mode(
     @post("/v1/tts/stream", status_code=200, summary="Open a stream")
     async def open_stream(data: JSONBody[OpenRequest | None] = None) -> Opened:
         request = data or OpenRequest()
-        wanted = output(request.response_format, request.sample_rate, request.encoding)
+        form = audio_form(request.response_format, request.sample_rate, request.encoding)
         session = open_session(engine, request, cutting="adaptive", idle_flush_s=engine.limits.idle_flush_s)
-        stream_id = streams.add(AdaptiveStream(session, wanted, engine.format.sample_rate_hz, idle_s))
+        stream_id = streams.add(AdaptiveStream(session, form, engine.format.sample_rate_hz, idle_s))
         return Opened(stream_id, f"/v1/tts/stream/{stream_id}/audio")
 
     @post("/v1/tts/stream/{stream_id:str}/append", status_code=202, summary="Add text")
@@ -173,14 +175,14 @@ def mode(
         streams.get(stream_id).end("cancelled")
         return Status("cancelled")
 
-    @get("/v1/tts/stream/{stream_id:str}/audio", summary="Listen")
+    @get("/v1/tts/stream/{stream_id:str}/audio", summary="Listen", operation_class=AudioOperation)
     async def audio(stream_id: FromPath[str]) -> Stream:
         stream = streams.get(stream_id)
         _expect(stream.state in ("open", "closed"), stream)
         if stream.has_reader:
             raise ClientException("this stream has a reader already", status_code=409)
         stream.has_reader = True
-        return Stream(stream.audio(), media_type=stream.wanted.media_type, headers=stream.wanted.headers)
+        return Stream(stream.audio(), media_type=stream.form.media_type, headers=headers_of(stream.form))
 
     return [open_stream, append, close, cancel, audio]
 

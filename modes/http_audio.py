@@ -1,6 +1,4 @@
-"""What the three HTTP modes share: the fields of a request, the headers of an answer, and a session's frames as
-chunks.
-"""
+"""What the three HTTP modes share: the fields of a request, and a session's frames as chunks."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
@@ -10,17 +8,17 @@ import msgspec
 from litestar.response import Stream
 from msgspec import Meta
 
-from engines.encoders import PcmEncoder, PcmEncoding, wav_header
+from engines.encoders import PcmEncoder, PcmEncoding
 from engines.engine import Engine
-from engines.errors import RequestError, SessionClosed
+from engines.errors import SessionClosed
+from engines.formats import AudioForm, Encoder
 from engines.session import Session
-from engines.types import SMALL_CHUNKS, ChunkSizes, Cutting, Frame
+from engines.stretching import MAX_SPEED, MIN_SPEED
+from engines.types import SMALL_CHUNKS, ChunkSizes, Cutting, Frame, Word
 from engines.voices import DEFAULT_VOICE
 
 WIRE_FRAME_S: Final = 1024 / 22_050
 """What clients count chunks in: 46.44 ms of audio, whichever model is loaded. Source: Magpie's codec."""
-
-FORMATS: Final = ("pcm", "wav")
 
 WHOLE: Final = ChunkSizes(32, 32)
 """What is sent when it is whole is best made in large chunks."""
@@ -29,6 +27,7 @@ Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
 TopK: TypeAlias = Annotated[int, Meta(ge=1, le=2048)]
 CfgScale: TypeAlias = Annotated[float, Meta(ge=1, le=10)]
+Speed: TypeAlias = Annotated[float, Meta(ge=MIN_SPEED, le=MAX_SPEED)]
 NumFrames: TypeAlias = Annotated[int, Meta(ge=1, le=4096)]
 
 
@@ -40,42 +39,23 @@ class VoiceRef(msgspec.Struct, frozen=True):
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
     """What every request that speaks may say. A sampler's field that is null, or that the model does not have, is the
-    model's own."""
+    model's own. `encoding` is of pcm and wav; `speed` is in times the voice's own pace, at its own pitch."""
 
     voice: str | VoiceRef = DEFAULT_VOICE
     language: str = "en"
     encoding: PcmEncoding = "pcm_s16le"
+    speed: Speed = 1.0
     seed: Seed = 0
     temperature: Temperature | None = None
     top_k: TopK | None = None
     cfg_scale: CfgScale | None = None
 
 
-class Output(msgspec.Struct, frozen=True):
-    """The audio that a request asked for."""
+class Chunk(msgspec.Struct, frozen=True):
+    """Bytes that are sent at once, and the words that ended in them, or before."""
 
-    sample_rate: int
-    encoding: PcmEncoding
-    is_wav: bool
-
-    @property
-    def media_type(self) -> str:
-        return "audio/wav" if self.is_wav else "audio/pcm"
-
-    def encoder(self, source_hz: int) -> PcmEncoder:
-        return PcmEncoder(source_hz, self.sample_rate, self.encoding)
-
-    def header(self, num_data_bytes: int | None) -> bytes:
-        """What stands in front of the samples; None for a stream whose length is not known."""
-        return wav_header(self.sample_rate, num_data_bytes, self.encoding) if self.is_wav else b""
-
-    def whole(self, data: bytes) -> bytes:
-        """All of an answer whose samples are `data`. A WAV chunk of odd length is followed by a zero byte."""
-        return self.header(len(data)) + data + (b"\0" if self.is_wav and len(data) % 2 else b"")
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"X-Sample-Rate": str(self.sample_rate), "X-Channels": "1", "X-Encoding": self.encoding}
+    data: bytes
+    words: tuple[Word, ...] = ()
 
 
 def open_session(
@@ -95,6 +75,7 @@ def open_session(
         temperature=wanted.temperature,
         top_k=wanted.top_k,
         cfg_scale=wanted.cfg_scale,
+        speed=wanted.speed,
         chunk_sizes=chunk_sizes,
         cutting=cutting,
         is_paced=is_paced,
@@ -102,51 +83,97 @@ def open_session(
     )
 
 
-def output(response_format: str, sample_rate: int, encoding: PcmEncoding) -> Output:
-    """The audio asked for.
-
-    Raises:
-        RequestError: a format, rate or encoding that is not offered; the choices are listed.
-    """
-    if response_format not in FORMATS:
-        choices = ", ".join(FORMATS)
-        message = f"unsupported response_format {response_format!r}; choose one of: {choices}"
-        raise RequestError(message, param="response_format")
-    PcmEncoder(sample_rate, sample_rate, encoding)  # refuses what it cannot write
-    return Output(sample_rate, encoding, response_format == "wav")
+def headers_of(form: AudioForm) -> dict[str, str]:
+    """What a client has to know of samples that do not say it themselves."""
+    if not form.is_raw:
+        return {}
+    return {"X-Sample-Rate": str(form.sample_rate), "X-Channels": "1", "X-Encoding": form.encoding}
 
 
-async def chunks(session: Session, encoder: PcmEncoder, sizes: ChunkSizes) -> AsyncGenerator[bytes]:
+async def chunks(session: Session, encoder: Encoder, sizes: ChunkSizes) -> AsyncGenerator[Chunk]:
     """The session's audio in chunks, each as soon as it is full; what a segment leaves over is not held back for the
     next.
 
     Closing the generator cancels the session.
     """
     async with session:
-        waiting = bytearray()
-        size = _num_bytes(sizes.first, encoder)
+        waiting = _Waiting(encoder, sizes)
         with suppress(SessionClosed):  # cancelled by another request: this one ends where it is
             async for frame in session:
-                waiting += encode(frame, encoder)
-                while len(waiting) >= size:
-                    yield bytes(waiting[:size])
-                    del waiting[:size]
-                    size = _num_bytes(sizes.later, encoder)
-                if frame.is_segment_end and waiting:
-                    yield bytes(waiting)
-                    waiting.clear()
+                waiting.add(frame)
+                while waiting.is_full:
+                    yield waiting.take()
+                if frame.is_segment_end and waiting.data:
+                    yield waiting.take_all()
+            waiting.finish()
+            if waiting.data or waiting.words:
+                yield waiting.take_all()
 
 
-def encode(frame: Frame, encoder: PcmEncoder) -> bytes:
+class _Waiting:
+    """What will be the next chunk."""
+
+    def __init__(self, encoder: Encoder, sizes: ChunkSizes) -> None:
+        self.data = bytearray()
+        self.words: list[Word] = []
+        self._encoder = encoder
+        self._num_frames = sizes.first
+        self._later = sizes.later
+        self._sent_ms = 0.0
+
+    def add(self, frame: Frame) -> None:
+        self.data += encode(frame, self._encoder)
+        self.words += frame.words
+
+    def finish(self) -> None:
+        self.data += self._encoder.finish()
+
+    @property
+    def is_full(self) -> bool:
+        if self._encoder.bytes_per_second is None:  # as much as has been encoded of so much sound
+            sounds_ms = self._encoder.duration_ms - self._sent_ms
+            return bool(self.data) and sounds_ms >= self._num_frames * WIRE_FRAME_S * 1000
+        return len(self.data) >= self._num_bytes
+
+    def take(self) -> Chunk:
+        return self._take(len(self.data) if self._encoder.bytes_per_second is None else self._num_bytes)
+
+    def take_all(self) -> Chunk:
+        return self._take(len(self.data))
+
+    def _take(self, num_bytes: int) -> Chunk:
+        chunk = Chunk(bytes(self.data[:num_bytes]), tuple(self.words))
+        del self.data[:num_bytes]
+        self.words.clear()
+        self._num_frames = self._later
+        self._sent_ms = self._encoder.duration_ms
+        return chunk
+
+    @property
+    def _num_bytes(self) -> int:
+        """Of a chunk of raw samples."""
+        assert self._encoder.bytes_per_second is not None, "a second of samples has its bytes"
+        num_samples = self._num_frames * WIRE_FRAME_S * self._encoder.bytes_per_second / self._encoder.bytes_per_sample
+        return round(num_samples) * self._encoder.bytes_per_sample
+
+
+def encode(frame: Frame, encoder: Encoder | PcmEncoder) -> bytes:
     """A frame's bytes, with the resampler's tail where a segment ends."""
     return encoder.encode(frame.pcm) + (encoder.end_segment() if frame.is_segment_end else b"")
 
 
-async def streamed(audio: AsyncGenerator[bytes], wanted: Output) -> Stream:
-    """A response whose headers are sent when its first chunk is there: what goes wrong before is an error, not a broken
-    stream."""
+async def data_of(audio: AsyncGenerator[Chunk]) -> AsyncGenerator[bytes]:
+    """The bytes of chunks. Closing it closes them."""
+    async with aclosing(audio):
+        async for chunk in audio:
+            yield chunk.data
+
+
+async def streamed(audio: AsyncGenerator[bytes], media_type: str, headers: dict[str, str]) -> Stream:
+    """A response whose headers are sent when its first bytes are there: what goes wrong before is an error, not a
+    broken stream."""
     first = await anext(audio, b"")
-    return Stream(_from_first(wanted.header(None) + first, audio), media_type=wanted.media_type, headers=wanted.headers)
+    return Stream(_from_first(first, audio), media_type=media_type, headers=headers)
 
 
 async def _from_first(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
@@ -154,8 +181,3 @@ async def _from_first(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterato
         yield first
         async for chunk in rest:
             yield chunk
-
-
-def _num_bytes(num_frames: int, encoder: PcmEncoder) -> int:
-    num_samples = round(num_frames * WIRE_FRAME_S * encoder.bytes_per_second / encoder.bytes_per_sample)
-    return num_samples * encoder.bytes_per_sample

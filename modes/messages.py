@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from engines.encoders import DEFAULT_RATE_HZ, PcmEncoding
 from modes.http_audio import Manner
+from modes.word_times import SpokenWord
 
 Delivery: TypeAlias = Literal["batch", "stream", "adaptive"]
 """Whether a segment is sent when it is whole, as it is made, or in pieces chosen by the listener's buffer."""
@@ -30,7 +31,6 @@ class Init(Manner, frozen=True, kw_only=True, tag_field="type", tag="init"):
     aggregate: Aggregate = "auto"
     send_rate: Annotated[float, Meta(ge=0, le=1000)] | None = None
     word_timestamps: bool = False
-    speed: Annotated[float, Meta(ge=0.25, le=4.0)] = 1.0
 
 
 class Text(_Message, frozen=True, tag="text"):
@@ -92,17 +92,6 @@ class Cancelled(_Message, frozen=True, tag="cancelled"):
     stream_id: str | None
     audio_ms_sent: float
     text_spoken: str
-
-
-class SpokenWord(msgspec.Struct, frozen=True):
-    """A word as the client wrote it. Times count from the stream's first sample, `char_start` and `char_end` in all its
-    text."""
-
-    text: str
-    start_ms: float
-    end_ms: float
-    char_start: int
-    char_end: int
 
 
 class Words(_Message, frozen=True, tag="words"):

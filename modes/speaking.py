@@ -22,12 +22,12 @@ from modes.messages import (
     Preset,
     SegmentComplete,
     ServerMessage,
-    SpokenWord,
     StreamCreated,
     Text,
     Words,
 )
 from modes.playback import Pace, PlayClock
+from modes.word_times import spoken
 
 PRESETS: Final[dict[Preset, ChunkSizes]] = {
     "aggressive": ChunkSizes(4, 8),
@@ -156,11 +156,7 @@ class SpokenStream:
 
     async def _send_words(self, segment: int, words: list[Word], send: Send) -> None:
         if words and self._options.word_timestamps:
-            spoken = [
-                SpokenWord(word.text, round(word.start_ms, 1), round(word.end_ms, 1), word.char_start, word.char_end)
-                for word in words
-            ]
-            await send(Words(segment, spoken))
+            await send(Words(segment, list(map(spoken, words))))
 
     async def _rest(self, duration_s: float) -> None:
         """Wait, but not longer than the stream is wanted."""

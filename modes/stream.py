@@ -10,8 +10,10 @@ from litestar.types import ControllerRouterHandler
 from engines.encoders import DEFAULT_RATE_HZ
 from engines.engine import Engine
 from engines.errors import UnspeakableText
+from engines.formats import audio_form
 from engines.types import ChunkSizes
-from modes.http_audio import Manner, NumFrames, chunks, open_session, output, streamed
+from modes.described import AudioOperation
+from modes.http_audio import Manner, NumFrames, chunks, data_of, headers_of, open_session, streamed
 
 
 class StreamRequest(Manner, frozen=True, kw_only=True):
@@ -33,10 +35,11 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
         "/v1/audio/speech/stream",
         status_code=200,
         summary="Speak a text, as it is made",
+        operation_class=AudioOperation,
     )
     async def stream(data: JSONBody[StreamRequest]) -> Stream:
-        wanted = output(data.response_format, data.sample_rate, data.encoding)
-        encoder = wanted.encoder(engine.format.sample_rate_hz)
+        form = audio_form(data.response_format, data.sample_rate, data.encoding)
+        encoder = form.encoder(engine.format.sample_rate_hz)
         sizes = ChunkSizes(data.first_chunk_frames, data.chunk_size_frames)
         session = open_session(engine, data, chunk_sizes=sizes)
         try:
@@ -47,6 +50,6 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
         except Exception:
             session.cancel()
             raise
-        return await streamed(chunks(session, encoder, sizes), wanted)
+        return await streamed(data_of(chunks(session, encoder, sizes)), form.media_type, headers_of(form))
 
     return [stream]

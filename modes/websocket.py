@@ -12,7 +12,7 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.types import ControllerRouterHandler
 
 from engines.engine import Engine
-from engines.errors import EngineFailure, RequestError, SpeechError
+from engines.errors import EngineFailure, SpeechError
 from engines.segmenter import Verdict, sentence_end
 from modes.http_audio import open_session
 from modes.messages import (
@@ -105,8 +105,6 @@ class Connection:
                 await self._send(Pong())
 
     def _start_over(self, options: Init) -> None:
-        if options.speed != 1.0:
-            raise RequestError("speed other than 1.0 is not served yet", param="speed")
         stream = self._create(options, is_asked_for=True)
         self._drop_all()
         self._options = options

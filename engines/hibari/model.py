@@ -52,6 +52,7 @@ class _Row:
         self.slot = job.slot
         self.segment = job.segment
         self.seed = job.params.seed
+        self.speed = min(max(job.params.speed, Hibari.speeds[0]), Hibari.speeds[1])
         self.rendered: Future[_Rendered] = Future()
         self.num_frames_done = 0
         self.offset_ms = 0.0
@@ -66,6 +67,7 @@ class Hibari:
     format = AudioFormat(SAMPLE_RATE_HZ, WINDOW_FRAMES * HOP)
     voices = (Voice("heart", "en-US", "female"),)
     languages = ("en",)
+    speeds = (0.5, 1.0)
     num_slots = 12
     num_prefills = NUM_THREADS
     step_width = 4
@@ -82,7 +84,7 @@ class Hibari:
         """Spend the hundreds of milliseconds that first runs cost, so that no listener does."""
 
         def speak(text: str) -> None:
-            rendered = self._read_and_render(Segment(text, 0), Params().seed)
+            rendered = self._read_and_render(Segment(text, 0), Params().seed, 1.0)
             if rendered.spectrum is not None:
                 rendered.spectrum.window(0, rendered.spectrum.num_frames)
 
@@ -98,7 +100,7 @@ class Hibari:
     def prefill(self, jobs: Sequence[Prefill]) -> None:
         for job in jobs:
             row = self._rows[job.slot] = _Row(job)
-            self._start(row, self._read_and_render, row.segment, row.seed)
+            self._start(row, self._read_and_render, row.segment, row.seed, row.speed)
 
     def step(self, slots: Sequence[int]) -> Made:
         is_ready = {slot: self._rows[slot].rendered.done() for slot in slots}
@@ -122,14 +124,14 @@ class Hibari:
         row.rendered = self._pool.submit(work, *args)
         row.rendered.add_done_callback(lambda _: self._wake())
 
-    def _read_and_render(self, segment: Segment, seed: int) -> _Rendered:
-        return self._render(self._reader.read(segment.text), segment, seed)
+    def _read_and_render(self, segment: Segment, seed: int, speed: float) -> _Rendered:
+        return self._render(self._reader.read(segment.text), segment, seed, speed)
 
-    def _render(self, reading: Reading, segment: Segment, seed: int) -> _Rendered:
+    def _render(self, reading: Reading, segment: Segment, seed: int, speed: float) -> _Rendered:
         head, rest = reading.split()
         if not head.ids:
             return _Rendered(None, (), rest)
-        outputs, times_ms = self._network.run(head.ids)
+        outputs, times_ms = self._network.run(head.ids, speed)
         noise = self._noise.draw(seed, outputs[0].shape[-1])
         return _Rendered(prepare(outputs, noise), _words(head, segment, times_ms), rest)
 
@@ -157,7 +159,7 @@ class Hibari:
     def _start_rest(self, row: _Row, rendered: _Rendered) -> None:
         row.offset_ms += row.num_frames_done * HOP * 1000 / SAMPLE_RATE_HZ
         row.num_frames_done = 0
-        self._start(row, self._render, rendered.rest, row.segment, row.seed)
+        self._start(row, self._render, rendered.rest, row.segment, row.seed, row.speed)
 
 
 def load(wake: Wake) -> Hibari:

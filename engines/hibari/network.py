@@ -31,10 +31,10 @@ class Network:
             logger.warning("no word times: the network's durations cannot be read (%s)", error)
             self._session, self._has_durations = _open(model), False
 
-    def run(self, ids: list[int]) -> tuple[list[Floats], NDArray[np.float64] | None]:
+    def run(self, ids: list[int], speed: float = 1.0) -> tuple[list[Floats], NDArray[np.float64] | None]:
         """Spectra, (1, B, F) each and f0 (1, F); and the ms at which each of L ids begins, with the end of the last:
         (L + 1,) float64, or None where durations are not to be had."""
-        inputs = {"ids": np.asarray([[PAD, *ids, PAD]], np.int64), "speed": np.ones(1, np.float32)}
+        inputs = {"ids": np.asarray([[PAD, *ids, PAD]], np.int64), "speed": np.asarray([speed], np.float32)}
         outputs = self._session.run(None, inputs)
         if not self._has_durations:
             return outputs, None

@@ -114,6 +114,7 @@ class Magpie:
         self.name = checkpoint.name
         self.voices = checkpoint.voices
         self.languages = checkpoint.tokenizer.languages
+        self.speeds = (1.0, 1.0)
         self.format = AudioFormat(checkpoint.sample_rate_hz, MAX_CHUNK_FRAMES * checkpoint.samples_per_frame)
         self.num_prefills = min(MAX_PREFILLS, self.num_slots)
         self.step_width = self.num_slots

@@ -35,6 +35,7 @@ class Noise:
     format = AudioFormat(22_050, FRAME_SAMPLES * CHUNK_FRAMES)
     voices = (Voice("noise", "en-US"),)
     languages = ("en",)
+    speeds = (1.0, 1.0)
 
     def __init__(self, num_slots: int, num_steps: int, step_s: float) -> None:
         self.num_slots = self.num_prefills = self.step_width = num_slots
