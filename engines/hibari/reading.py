@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
@@ -12,11 +12,15 @@ import msgspec
 from hibari.g2p import G2P
 from hibari.g2p.normalize import normalize
 
+from engines.hibari.ipa import phonemes
+from engines.reading.spoken import Sound
+
 PAD: Final = 0
 MAX_IDS: Final = 400
 """More than this is read in several runs of the network. Source: hibari/tts.py, MAX_PHONEMES."""
 
 _SILENT = frozenset(' ;:,.!?—…"“”()')
+_POSSESSIVE = re.compile(r"['’]s(?!\w)")
 _LONG_NUMBER = re.compile(r"\d{16,}")  # hibari's number reader ends at decillions: longer ones are read digit by digit
 
 
@@ -56,6 +60,59 @@ class _Span(msgspec.Struct, frozen=True):
     end: float
 
 
+class _Prescribed(msgspec.Struct, frozen=True):
+    """A text with a name in the place of each stretch that is not read as written, so that normalisation sees a word
+    and leaves it alone; for each name what is written there, and its phonemes."""
+
+    text: str
+    written: dict[str, str]
+    phonemes: dict[str, str]
+
+    def annotated(self, normal: str) -> str:
+        """The normalised text as hibari's tokenizer is told phonemes: `[name](/phonemes/)`."""
+        return self._replaced(normal, {name: f"[{name}](/{sound}/)" for name, sound in self.phonemes.items()})
+
+    def restored(self, word: str) -> str:
+        return self._replaced(word, self.written)
+
+    def _replaced(self, text: str, by_name: dict[str, str]) -> str:
+        return re.sub("|".join(by_name), lambda name: by_name[name.group()], text) if by_name else text
+
+
+def _prescribe(text: str, sounds: Sequence[Sound]) -> _Prescribed:
+    """The text with names for the stretches that have a sound. Of two that overlap the first counts."""
+    parts: list[str] = []
+    written: dict[str, str] = {}
+    spoken: dict[str, str] = {}
+    stem, done = "zqx", 0
+    while stem in text.lower():
+        stem += "q"
+    for sound in sorted(sounds, key=lambda sound: sound.start):
+        piece, phones = text[sound.start : sound.end], phonemes(sound.ipa)
+        if sound.start < done or not phones or piece != piece.strip() or not piece:
+            continue
+        owner = _POSSESSIVE.match(text, sound.end)
+        if owner is not None:
+            piece, phones = piece + owner.group(), phones + _possessive(phones)
+        name = _name(stem, len(written), is_capital=piece[0].isupper())
+        written[name], spoken[name] = piece, phones
+        parts += text[done : sound.start], name
+        done = sound.start + len(piece)
+    return _Prescribed("".join([*parts, text[done:]]), written, spoken)
+
+
+def _possessive(phones: str) -> str:
+    """How 's sounds behind a word. Source: hibari-tts 0.2.1, hibari/g2p/lexicon.py, the suffix -s."""
+    last = phones[-1]
+    return "ᵻz" if last in "szʃʒʧʤ" else "s" if last in "ptkfθ" else "z"
+
+
+def _name(stem: str, number: int, *, is_capital: bool) -> str:
+    """A word of letters, none the beginning of another, in no dictionary."""
+    name = stem + "".join(chr(ord("a") + int(digit)) for digit in str(number)) + "z"
+    return name.capitalize() if is_capital else name
+
+
 class Reader:
     """hibari's own text front end with positions kept. Any thread, once made."""
 
@@ -68,11 +125,13 @@ class Reader:
         """Letters that the pronunciation net knows, and decimal digits."""
         return char in self._letters or char in "0123456789"
 
-    def read(self, text: str) -> Reading:
-        """The reading of a segment of text; no ids when nothing in it is pronounced."""
-        normal = _LONG_NUMBER.sub(lambda run: " ".join(run.group()), normalize(text))
-        ids, spans = self._phonemes(normal)
-        return Reading(ids, list(_align(text, normal.split(), spans)))
+    def read(self, text: str, sounds: Sequence[Sound] = ()) -> Reading:
+        """The reading of a segment of text; no ids when nothing in it is pronounced. What `sounds` say of places in the
+        text goes before the dictionary, where any of it is in the network's alphabet."""
+        prescribed = _prescribe(text, sounds)
+        normal = _LONG_NUMBER.sub(lambda run: " ".join(run.group()), normalize(prescribed.text))
+        ids, spans = self._phonemes(prescribed.annotated(normal))
+        return Reading(ids, list(_align(text, list(map(prescribed.restored, normal.split())), spans)))
 
     def _phonemes(self, normal: str) -> tuple[list[int], list[_Span]]:
         """Ids, and for each whitespace-delimited word of the normalised text the ids that are its sound."""

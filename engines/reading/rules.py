@@ -1,0 +1,111 @@
+"""A rule turns what its pattern finds into words; a text is walked once, and the first rule at a place wins."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from typing import Final, TypeAlias
+
+import msgspec
+
+from engines.abbreviations import STARTERS
+
+Words: TypeAlias = Callable[[re.Match[str]], str | None]
+"""What a match is read as; None where it is no such thing after all."""
+
+_CONTEXT_CHARS: Final = 48
+_CLOSED = re.compile(r"[\s\"'”’»)\]]*$")
+_NEXT_WORD = re.compile(r"[\"'”’)\]]*\s+[\"'“‘(\[]*([^\W\d_]+)")
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A pattern and what it reads. The pattern never matches white space at its ends, and its repeats are bounded.
+
+    One that is numeric matches nothing without a digit, or another numeral: prose is spared the search.
+    """
+
+    pattern: re.Pattern[str]
+    words: Words
+    is_numeric: bool = False
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """`start` to `end` of a text, and its words; with `ipa`, these are to sound so."""
+
+    start: int
+    end: int
+    words: str
+    ipa: str = ""
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """How one language is read: rules, the most special first, and a last touch to the words of each piece."""
+
+    rules: tuple[Rule, ...]
+    finish: Callable[[str], str] = str
+
+
+def rule(pattern: str, words: Words | str, flags: int = 0) -> Rule:
+    """A rule of a pattern, and of a function or fixed words."""
+    return Rule(re.compile(pattern, flags), (lambda _: words) if isinstance(words, str) else words)
+
+
+def numeric(*rules: Rule) -> tuple[Rule, ...]:
+    """The rules as numeric ones."""
+    return tuple(msgspec.structs.replace(one, is_numeric=True) for one in rules)
+
+
+def find_pieces(text: str, reader: Reader, fixed: Sequence[Piece] = ()) -> Iterator[Piece]:
+    """The pieces of a text that are read otherwise than written, from left to right, around the fixed ones."""
+    end = 0
+    for piece in fixed:
+        yield from _between(text, reader, end, piece.start)
+        yield piece
+        end = piece.end
+    yield from _between(text, reader, end, len(text))
+
+
+def before(match: re.Match[str]) -> str:
+    """The text in front of a match, as much of it as a rule may look at."""
+    return match.string[max(0, match.start() - _CONTEXT_CHARS) : match.start()]
+
+
+def after(match: re.Match[str]) -> str:
+    """The text behind a match, as much of it as a rule may look at."""
+    return match.string[match.end() : match.end() + _CONTEXT_CHARS]
+
+
+def stopped(match: re.Match[str], words: str) -> str:
+    """The words, with the full stop that ended the sentence as well as the abbreviation."""
+    return words + "." if match[0].endswith(".") and ends_sentence(match) else words
+
+
+def ends_sentence(match: re.Match[str]) -> bool:
+    """Whether nothing, or the beginning of a sentence, follows a match."""
+    rest = after(match)
+    if _CLOSED.match(rest):
+        return True
+    word = _NEXT_WORD.match(rest)
+    return word is not None and word[1] in STARTERS
+
+
+def _between(text: str, reader: Reader, start: int, end: int) -> Iterator[Piece]:
+    """Rules look beyond the ends, and do not reach there. Each knows its next match: prose costs one search a rule."""
+    waiting = list(_searched(reader.rules, text, start))
+    heapify(waiting)
+    while waiting:
+        at, order, match = heappop(waiting)
+        if at >= end:
+            return
+        words = reader.rules[order].words(match) if at >= start and match.end() <= end else None
+        if words is not None:
+            start = match.end()
+            yield Piece(at, start, reader.finish(words))
+        if (found := reader.rules[order].pattern.search(text, max(start, at + 1))) is not None:
+            heappush(waiting, (found.start(), order, found))
+
+
+def _searched(rules: Iterable[Rule], text: str, start: int) -> Iterator[tuple[int, int, re.Match[str]]]:
+    has_number = any(map(str.isnumeric, text))
+    for order, one in enumerate(rules):
+        if (has_number or not one.is_numeric) and (match := one.pattern.search(text, start)) is not None:
+            yield match.start(), order, match

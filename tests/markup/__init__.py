@@ -1,0 +1,1 @@
+"""Tests of what is taken out of Markdown before it is spoken."""
