@@ -96,7 +96,7 @@ types: setup-test
 # Everything a change must pass: lint, types, test
 check: lint types test
 
-# Measure how soon speech is heard, against the bare voice: 1 to 16 clients (--clients 1 8, --rounds N, --json FILE)
+# Measure the speech server against the bare voice: 1 to 16 clients (--clients 1 8, --modes, --quick, --profile, --write)
 bench *args: setup-test
     @{{quote(python)}} -m tests.bench.first_audio "$@"
 
