@@ -14,6 +14,7 @@ from litestar.exceptions import ClientException, HTTPException, ValidationExcept
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.routes import HTTPRoute
 
+from engines.accounts import ORIGIN
 from engines.errors import (
     CapacityError,
     EngineFailure,
@@ -39,6 +40,7 @@ _CODES: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"
                  413: "too_large", 422: "invalid_field"}  # fmt: skip
 
 logger = logging.getLogger("tiding.app")
+requests = logging.getLogger("tiding.request")
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
@@ -62,6 +64,7 @@ AnyRequest = Request[Any, Any, Any]
 
 def speech_error(_: AnyRequest, error: SpeechError) -> Response[ErrorBody]:
     """An engine's error as a response."""
+    _note_refusal(status_of(error), error.code, str(error))
     retry_after_s = error.retry_after_s if isinstance(error, CapacityError) else None
     return _response(status_of(error), str(error), error.code, error.param, retry_after_s)
 
@@ -81,10 +84,25 @@ def http_error(_: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
     is_undecodable = type(error) in (ClientException, ValidationException) and error.status_code == 400
     status = 422 if is_undecodable else error.status_code
     problems = _problems(error)
+    _note_refusal(status, _CODES.get(status, "error"), _describe(error, problems))
     param = next((problem.key for problem in problems if problem.key != "data"), None)
     response = _response(status, _describe(error, problems), _CODES.get(status, "error"), param, None)
     response.headers.update(error.headers or {})
     return response
+
+
+def _note_refusal(status: int, code: str, message: str) -> None:
+    """What was asked for is over before it began: a line in the log like that of any request."""
+    origin = ORIGIN.get()
+    account = {
+        "request_id": origin.request_id,
+        "mode": origin.mode,
+        "outcome": "refused",
+        "status": status,
+        "code": code,
+    }
+    text = f"refused: {origin.mode or '-'}, {status} {code}: {message[:200]} [{origin.request_id or '-'}]"
+    requests.info("%s", text, extra={"account": account})
 
 
 def unexpected_error(request: AnyRequest, error: Exception) -> Response[ErrorBody]:

@@ -1,13 +1,13 @@
 """`python -m app.serve tts`, `llm` or `all`: the apps under Granian, with the settings of the environment."""
 
-import copy
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from app.settings import LlmSettings, SettingsError, TtsSettings, read_llm_settings, read_settings
+from app.logs import is_json, log_config
+from app.settings import LLM_PREFIX, PREFIX, LlmSettings, SettingsError, TtsSettings, read_llm_settings, read_settings
 from app.together import Plan, serve_together
 from engines.catalog import ModelMissing
 from modes.registry import ModeError
@@ -58,7 +58,7 @@ def _serve(settings: TtsSettings | LlmSettings, target: str) -> int:
         port=settings.port,
         workers=1,
         log_level=LogLevels.info,
-        log_dictconfig=_logging(settings.log_level),
+        log_dictconfig=log_config(settings.log_level, settings.log_format),
     ).serve()
     return 0
 
@@ -73,8 +73,11 @@ def _plan(setup: Sequence[str]) -> Plan:
     addresses = (tts.host, tts.port), (llm.host, llm.port)
     if addresses[0] == addresses[1]:
         raise SettingsError(f"TIDING_PORT and TIDING_LLM_PORT are both {tts.port}: each server needs one of its own")
+    as_json = is_json(tts.log_format, sys.stdout)
+    for prefix in (PREFIX, LLM_PREFIX):  # what they write to is no terminal any more
+        os.environ[f"{prefix}LOG_FORMAT"] = "json" if as_json else "text"
     serve = [sys.executable, "-m", "app.serve"]
-    return Plan([*serve, "tts"], [*serve, "llm"], *addresses, setup)
+    return Plan([*serve, "tts"], [*serve, "llm"], *addresses, setup, logs_json=as_json)
 
 
 def tts_app() -> "Litestar":
@@ -103,17 +106,6 @@ def _give_up(message: str) -> NoReturn:
     print(f"tiding: {message}", file=sys.stderr, flush=True)
     logging.shutdown()
     os._exit(1)
-
-
-def _logging(level: str) -> dict[str, Any]:
-    """Granian's logging, with ours in the same place."""
-    from granian.log import LOGGING_CONFIG
-
-    config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
-    config["formatters"]["tiding"] = {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
-    config["handlers"]["tiding"] = {"class": "logging.StreamHandler", "formatter": "tiding"}
-    config["loggers"]["tiding"] = {"handlers": ["tiding"], "level": level.upper(), "propagate": False}
-    return config
 
 
 if __name__ == "__main__":

@@ -3,22 +3,23 @@
 import logging
 import os
 import time
-import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Final, Protocol
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
-from litestar.datastructures import MutableScopeHeaders, State
+from litestar.datastructures import State
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.types import ControllerRouterHandler, Message, Scope
+from litestar.types import ControllerRouterHandler
 
 from app.bodies import JsonRequest
 from app.disconnect import cancel_on_disconnect, close_with_request
 from app.errors import EXCEPTION_HANDLERS
+from app.request_names import name_requests, send_name
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """More than the longest text takes: what is longer in characters gets a better answer than this limit gives."""
@@ -39,17 +40,24 @@ class Started(Protocol):
 
 
 def make_app(
-    engine: Started, handlers: Sequence[ControllerRouterHandler], *, title: str, cors: CORSConfig | None = None
+    engine: Started,
+    handlers: Sequence[ControllerRouterHandler],
+    *,
+    title: str,
+    cors: CORSConfig | None = None,
+    modes: Mapping[str, str] | None = None,
 ) -> Litestar:
-    """The ASGI app. Its lifespan begins to load the model and returns: `/health` answers at once."""
+    """The ASGI app. Its lifespan begins to load the model and returns: `/health` answers at once. `modes` is from path
+    to mode, for the log.
+    """
     return Litestar(
         route_handlers=handlers,
         lifespan=[_lifespan(engine)],
-        middleware=[cancel_on_disconnect],
+        middleware=[partial(name_requests, modes=modes or {}), cancel_on_disconnect],
         after_request=close_with_request,
         request_class=JsonRequest,
         exception_handlers=EXCEPTION_HANDLERS,
-        before_send=[_add_request_id],
+        before_send=[send_name],
         cors_config=cors,
         openapi_config=OpenAPIConfig(title, version("tiding"), render_plugins=[JsonRenderPlugin()]),
         request_max_body_size=MAX_BODY_BYTES,
@@ -68,12 +76,6 @@ def _lifespan(engine: Started) -> Callable[[Litestar], AbstractAsyncContextManag
             await engine.close()
 
     return lifespan
-
-
-async def _add_request_id(message: Message, scope: Scope) -> None:
-    if message["type"] == "http.response.start":
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        MutableScopeHeaders.from_message(message)["X-Request-Id"] = given[:128] or uuid.uuid4().hex
 
 
 def end_process(server: str) -> Callable[[Exception], None]:

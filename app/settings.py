@@ -4,6 +4,7 @@ start-up; the variables of the other server are known.
 
 import difflib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -14,18 +15,25 @@ from engines.llm.engine import TextLimits
 from engines.llm.options import MAX_SLOTS as MAX_TEXT_SLOTS
 from engines.llm.options import FlashAttention, KvType, LlamaOptions
 from engines.magpie.options import DEFAULT_CHECKPOINT, MAX_SLOTS, CodecPrecision, Device, MagpieOptions, Precision
+from engines.reading import Lexicon
 from engines.types import Limits
 
 PREFIX = "TIDING_"
 LLM_PREFIX = "TIDING_LLM_"
 
-SHARED: Final = {"host": "TIDING_HOST", "log_level": "TIDING_LOG_LEVEL", "speech_port": "TIDING_PORT"}
+SHARED: Final = {
+    "host": "TIDING_HOST",
+    "log_level": "TIDING_LOG_LEVEL",
+    "log_format": "TIDING_LOG_FORMAT",
+    "speech_port": "TIDING_PORT",
+}
 """Fields of the LLM server that follow a variable of the speech server where they have none of their own: who opens
 one of the two to a network, or asks it to say more, means both."""
 
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+LogFormat: TypeAlias = Literal["auto", "text", "json"]
 
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
 
@@ -45,6 +53,9 @@ class TtsSettings(msgspec.Struct, frozen=True):
     max_sessions: Count = 1024
     max_waiting_chars: Count = 20_000
     send_rate: Annotated[float, Meta(ge=0)] = 4.0
+    markdown: bool = True
+    lexicon: str = ""  # empty: none
+    log_format: LogFormat = "auto"
     magpie_checkpoint: Annotated[str, Meta(min_length=1)] = DEFAULT_CHECKPOINT
     magpie_codec: str = ""  # empty: the one that the checkpoint names
     magpie_device: Device = "auto"
@@ -55,8 +66,23 @@ class TtsSettings(msgspec.Struct, frozen=True):
     @property
     def limits(self) -> Limits:
         return Limits(
-            max_sessions=self.max_sessions, max_waiting_chars=self.max_waiting_chars, send_rate=self.send_rate
+            max_sessions=self.max_sessions,
+            max_waiting_chars=self.max_waiting_chars,
+            send_rate=self.send_rate,
+            is_markdown=self.markdown,
         )
+
+    @property
+    def pronunciations(self) -> Lexicon:
+        """Of the file that `lexicon` names.
+
+        Raises:
+            SettingsError: there is none, or it is no lexicon.
+        """
+        try:
+            return Lexicon.load(Path(self.lexicon)) if self.lexicon else Lexicon()
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}LEXICON: {error}") from None
 
     @property
     def model_options(self) -> ModelOptions:
@@ -91,6 +117,7 @@ class LlmSettings(msgspec.Struct, frozen=True):
     origins: tuple[str, ...] = ()  # beside the pages that the speech server serves here
     speech_port: Port = 8001
     log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
 
     @property
     def limits(self) -> TextLimits:

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from app.child import Child, Say
+from app.logs import relayed
 from app.stand_in import StandIn
 
 LOOK_EVERY_S: Final = 0.2
@@ -31,7 +32,8 @@ _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 class Plan(msgspec.Struct, frozen=True):
     """What to start. `setup` installs what the LLM server needs; without it that is taken to be there. An LLM server
-    that has run for `steady_s` is started again when it ends; one that ends sooner is not.
+    that has run for `steady_s` is started again when it ends; one that ends sooner is not. `logs_json`: each line is an
+    object.
     """
 
     speech: Sequence[str]
@@ -40,6 +42,7 @@ class Plan(msgspec.Struct, frozen=True):
     llm_address: tuple[str, int]
     setup: Sequence[str] = ()
     steady_s: float = 60.0
+    logs_json: bool = False
 
 
 def serve_together(plan: Plan) -> int:
@@ -61,13 +64,15 @@ class Together:
     async def serve(self) -> int:
         """The speech server's exit status, when all has ended."""
         self._listen_to_signals()
-        speech = await self._start("speech", self._plan.speech, _say)
+        speech = await self._start("speech", self._plan.speech, self._say)
         speaking = asyncio.create_task(speech.wait())
         writing = asyncio.create_task(self._serve_llm())
         stopping = asyncio.create_task(self._is_stopped.wait())
         await asyncio.wait([speaking, stopping], return_when=asyncio.FIRST_COMPLETED)
         if speaking.done():
-            _say("tiding", f"the speech server has ended with status {speaking.result()}, and the rest ends with it")
+            self._say(
+                "tiding", f"the speech server has ended with status {speaking.result()}, and the rest ends with it"
+            )
         for task in (writing, stopping):
             task.cancel()
         await asyncio.gather(speech.stop(), asyncio.wait([writing]))
@@ -92,7 +97,7 @@ class Together:
             if not problem:
                 await self._stand_in.close()
                 problem = await self._keep_serving()
-            _say("tiding", f"{problem}; speech goes on without it")
+            self._say("tiding", f"{problem}; speech goes on without it")
             self._stand_in.refuse("failed", f"{problem}: the console says why")
             await self._stand_in_listens()
             await asyncio.Event().wait()
@@ -104,7 +109,9 @@ class Together:
         self._stand_in.wait("installing", "the LLM server is installed as soon as the speech server is ready")
         await self._stand_in_listens()
         await _until_loaded(*self._plan.speech_address)
-        _say("tiding", "speech is ready; the LLM server is installed now, with the processor time that speech leaves")
+        self._say(
+            "tiding", "speech is ready; the LLM server is installed now, with the processor time that speech leaves"
+        )
         status = await self._run("llm", self._plan.setup, self._say_both, is_background=True)
         return f"the LLM server could not be installed ({shlex.join(self._plan.setup)}: status {status})" * bool(status)
 
@@ -112,11 +119,11 @@ class Together:
         """Run the LLM server, and run it again where it has proved itself. Why that is over."""
         while True:
             start_s = time.monotonic()
-            status = await self._run("llm", self._plan.llm, _say)
+            status = await self._run("llm", self._plan.llm, self._say)
             problem = f"the LLM server has ended with status {status}"
             if status == 0 or time.monotonic() - start_s < self._plan.steady_s:
                 return problem
-            _say("tiding", f"{problem}, and is started again")
+            self._say("tiding", f"{problem}, and is started again")
 
     async def _run(self, name: str, command: Sequence[str], say: Say, *, is_background: bool = False) -> int:
         try:
@@ -141,10 +148,14 @@ class Together:
         try:
             await self._stand_in.open()
         except OSError as error:
-            _say("tiding", f"nothing can be said on the LLM server's port: {error}")
+            self._say("tiding", f"nothing can be said on the LLM server's port: {error}")
+
+    def _say(self, name: str, line: str) -> None:
+        with suppress(OSError):  # nobody reads
+            print(relayed(name, line, as_json=self._plan.logs_json), flush=True)
 
     def _say_both(self, name: str, line: str) -> None:
-        _say(name, line)
+        self._say(name, line)
         self._stand_in.wait("installing", f"the LLM server is being installed: {line.strip()}")
 
 
@@ -166,8 +177,3 @@ async def _health(host: str, port: int) -> bytes:
         return (await reader.read()).partition(b"\r\n\r\n")[2]
     finally:
         writer.close()
-
-
-def _say(name: str, line: str) -> None:
-    with suppress(OSError):  # nobody reads
-        print(f"{name:6} | {line.rstrip()}", flush=True)

@@ -14,7 +14,7 @@ from app.settings import TtsSettings, read_settings
 from engines.catalog import MODELS
 from engines.engine import Engine
 from engines.model import Loader
-from modes.registry import installed, mount, paths_of
+from modes.registry import MountedMode, installed, mount, paths_of
 
 logger = logging.getLogger("tiding.app")
 
@@ -33,19 +33,28 @@ def create_app(
     still do.
 
     Raises:
-        SettingsError: a `TIDING_` variable is unknown or malformed.
+        SettingsError: a `TIDING_` variable is unknown or malformed, or the lexicon cannot be read.
         ModelMissing: what the model needs is not installed.
         ModeError: a mode cannot be used.
     """
     settings = settings or read_settings(os.environ)
     load = load or MODELS[settings.model](settings.model_options)
-    engine = Engine(load, limits=settings.limits, on_failure=on_failure or end_process("speech"))
+    engine = Engine(
+        load,
+        limits=settings.limits,
+        lexicon=settings.pronunciations,
+        on_failure=on_failure or end_process("speech"),
+    )
     points = installed(settings.modes) if mode_points is None else mode_points
     own = describe(engine, [point.name for point in points])
     modes = mount(engine, points, reserved_paths=[*paths_of(own), *SCHEMA_PATHS])
     for mode in modes:
         logger.info("mode %s serves %s", mode.origin, ", ".join(mode.paths))
     handlers = [*own, *(handler for mode in modes for handler in mode.handlers)]
-    app = make_app(engine, handlers, title="Tiding speech server")
+    app = make_app(engine, handlers, title="Tiding speech server", modes=_by_path(modes))
     document_refusals(app, [path for mode in modes for path in mode.paths])
     return app
+
+
+def _by_path(modes: Sequence[MountedMode]) -> dict[str, str]:
+    return {path: mode.name for mode in modes for path in mode.paths}

@@ -10,6 +10,7 @@ from engines.device import CLOSE_TIMEOUT_S, Device, State
 from engines.errors import CapacityError, RequestError, UnsupportedLocale
 from engines.jobs import Job
 from engines.model import Loader, Made, Model, Prefill, StepResult
+from engines.reading import Lexicon
 from engines.scheduler import Scheduler
 from engines.session import Host, Session
 from engines.shaping import SegmentShaper
@@ -34,7 +35,7 @@ class Engine:
 
     `load` makes the model on the device thread after `start` has returned, so everything that depends on the model
     raises `EngineLoading` until then. `on_failure` is called once, on the device thread, when the model fails to load
-    or a step fails; running sessions have been told by then.
+    or a step fails; running sessions have been told by then. `lexicon` is of every session.
     """
 
     def __init__(
@@ -42,10 +43,12 @@ class Engine:
         load: Loader,
         *,
         limits: Limits | None = None,
+        lexicon: Lexicon | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_failure: Callable[[Exception], None] | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self._lexicon = lexicon or Lexicon()
         self._load = load
         self._clock = clock
         self._loaded: _Loaded | None = None
@@ -127,6 +130,8 @@ class Engine:
         top_k: int | None = None,
         cfg_scale: float | None = None,
         speed: float = 1.0,
+        lexicon: Mapping[str, str] | None = None,
+        is_markdown: bool | None = None,
         chunk_sizes: ChunkSizes = SMALL_CHUNKS,
         cutting: Cutting = "early",
         is_paced: bool = True,
@@ -136,6 +141,8 @@ class Engine:
 
         `temperature` (0: greedy), `top_k` and `cfg_scale` are the sampler's; None is the model's own, and a model that
         has no such knob ignores it. `speed`, 0.25 to 4, is in times the voice's own pace, at its own pitch.
+        `lexicon` has words and phrases with a respelling, or with IPA between slashes; it goes before the server's own.
+        With `is_markdown`, marks of Markdown are not read out; None: as `limits` say.
         `chunk_sizes` says how much audio is wanted at once; `cutting`, how aggregated text becomes segments. A paced
         session has a listener: its first audio goes before other work, and it is made at most `limits.max_queued_s`
         ahead of its reader. One that is not paced is made as fast as what is left of the device allows. With
@@ -143,7 +150,7 @@ class Engine:
 
         Raises:
             UnknownVoice, UnsupportedLocale: the model does not have it.
-            RequestError: `speed` is out of range.
+            RequestError: `speed` is out of range, or `lexicon` holds what cannot be pronounced.
             EngineLoading: the model is not warm yet.
             CapacityError: all sessions that `limits` allows are open.
             EngineFailure: the model has failed.
@@ -156,9 +163,25 @@ class Engine:
         if not MIN_SPEED <= speed <= MAX_SPEED:
             raise RequestError(f"speed is {speed}; expected {MIN_SPEED} to {MAX_SPEED}", param="speed")
         params = Params(primary, seed, temperature, top_k, cfg_scale, chunk_sizes.first, chunk_sizes.later, speed)
-        session = Session(loaded.host, speaker, params, cutting=cutting, is_paced=is_paced, idle_flush_s=idle_flush_s)
+        session = Session(
+            loaded.host,
+            speaker,
+            params,
+            locale=language,
+            lexicon=self._lexicon_with(lexicon or {}),
+            is_markdown=self.limits.is_markdown if is_markdown is None else is_markdown,
+            cutting=cutting,
+            is_paced=is_paced,
+            idle_flush_s=idle_flush_s,
+        )
         self._sessions.add(session)
         return session
+
+    def _lexicon_with(self, entries: Mapping[str, str]) -> Lexicon:
+        try:
+            return self._lexicon.merged(Lexicon.of(entries))
+        except ValueError as error:
+            raise RequestError(str(error), param="lexicon") from None
 
     # -- device thread ---------------------------------------------------------------------------------------------
 

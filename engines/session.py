@@ -13,12 +13,15 @@ from typing import Self
 import msgspec
 import numpy as np
 
+from engines.accounts import Ledger, Outcome
 from engines.adaptive import Choice, choose
 from engines.cleaning import SpeechFilter
 from engines.errors import EngineFailure, SessionClosed, TextTooLong
 from engines.frame_queue import FrameQueue
 from engines.jobs import Job
 from engines.model import StepResult
+from engines.reading import Lexicon, is_read, read
+from engines.recital import Recital
 from engines.scheduler import Scheduler
 from engines.text_queue import Cut, TextQueue
 from engines.types import AudioFormat, ChunkSizes, Cutting, Frame, Granularity, Limits, Params, Voice, Word
@@ -56,6 +59,9 @@ class Session:
         voice: Voice,
         params: Params,
         *,
+        locale: str,
+        lexicon: Lexicon,
+        is_markdown: bool,
         cutting: Cutting,
         is_paced: bool,
         idle_flush_s: float | None,
@@ -67,10 +73,20 @@ class Session:
         self._idle_flush_s = idle_flush_s
         self._loop = asyncio.get_running_loop()
         self._job: Job[Session] = host.scheduler.open_job(self, voice, params, is_paced=is_paced)
-        self._filter = SpeechFilter(lambda char: host.is_speakable(char, params.language))
-        max_chars = min(host.limits.max_segment_chars, host.max_segment_chars(params.language))
-        self._texts = TextQueue(max_chars, self._filter.prepare, pause_scale=1 / params.speed)
+        self._locale = locale
+        self._lexicon = lexicon
+        self._filter = SpeechFilter(
+            lambda char: host.is_speakable(char, params.language) or is_read(char, params.language)
+        )
+        self._max_chars = host.max_segment_chars(params.language)
+        self._texts = TextQueue(
+            min(host.limits.max_segment_chars, self._max_chars),
+            self._filter.prepare,
+            pause_scale=1 / params.speed,
+            is_markdown=is_markdown,
+        )
         self._in_flight: Cut | None = None
+        self._recital: Recital | None = None  # of what is in flight
         self._choice: Choice | None = None
         self._num_segments_begun = 0
         self._idle: asyncio.TimerHandle | None = None
@@ -79,6 +95,7 @@ class Session:
         self._num_received = 0
         self._segment_offset_ms = 0.0
         self._text_end = 0
+        self._ledger = Ledger(voice.name, params.language, host.format.sample_rate_hz, host.clock)
         self._last_used_s = host.clock()
         self._error: Exception | None = None
         self._is_cancelled = False
@@ -97,6 +114,7 @@ class Session:
             SessionClosed: after `finish` or `cancel`.
         """
         self._check_open(len(text))
+        self._ledger.pushed(len(text))
         self._texts.push(text, self._cutting, label, chunk_sizes)
         return self._pushed()
 
@@ -110,6 +128,7 @@ class Session:
     ) -> str:
         """Add text that is one segment for the client, whatever is in it. Otherwise as `push`."""
         self._check_open(len(text))
+        self._ledger.pushed(len(text))
         self._texts.push_message(text, cutting, label, chunk_sizes)
         return self._pushed()
 
@@ -130,7 +149,7 @@ class Session:
         spoken = self._texts.text[: self._frames.text_end]
         self._is_cancelled = True
         self._frames.clear()
-        self._close()
+        self._close("cancelled")
         return spoken
 
     # -- frames out ------------------------------------------------------------------------------------------------
@@ -151,7 +170,7 @@ class Session:
             if self._is_cancelled:
                 raise SessionClosed("the session was cancelled")
             if self._is_spent:
-                self._close()
+                self._close("done")
                 raise StopAsyncIteration
             await self._frames.wait()
         return self._frames.take()
@@ -191,16 +210,20 @@ class Session:
         if result.error is not None:
             self.fail(EngineFailure("the voice failed on this text; the server's log says why"))
             return
-        self._receive(result, self._in_flight)
-        if result.is_segment_end:
+        assert self._recital is not None, "what is in flight is spoken"
+        is_over = result.is_segment_end and (bool(result.cut_short) or not self._recital.has_parts)
+        self._receive(result, self._in_flight, self._recital, is_over=is_over)
+        if is_over:
             self._in_flight = None
             self._advance()
+        elif result.is_segment_end:
+            self._submit_part(self._in_flight, self._recital)
 
     def fail(self, error: Exception) -> None:
         """End with an error, after the frames that are already here. Called on the session's loop."""
         if not self._is_closed:
             self._error = error
-            self._close()
+            self._close("failed")
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -264,9 +287,15 @@ class Session:
             )  # fmt: skip
         self._in_flight = cut
         self._num_segments_begun += 1
+        self._ledger.began_segment()
+        spoken = read(cut.segment.text, self._locale, self._lexicon)
+        self._recital = Recital(cut.segment, spoken, self._max_chars)
+        self._submit_part(cut, self._recital)
+
+    def _submit_part(self, cut: Cut, recital: Recital) -> None:
         self._segment_offset_ms = self._num_received * 1000 / self._host.format.sample_rate_hz
         is_urgent = self._choice is not None and self._choice.is_urgent
-        self._host.scheduler.submit(self._job, cut.segment, params=self._params_of(cut), is_urgent=is_urgent)
+        self._host.scheduler.submit(self._job, recital.next_part(), params=self._params_of(cut), is_urgent=is_urgent)
 
     def _params_of(self, cut: Cut) -> Params:
         sizes = cut.chunk_sizes
@@ -274,20 +303,29 @@ class Session:
             return self._params
         return msgspec.structs.replace(self._params, first_chunk_frames=sizes.first, chunk_frames=sizes.later)
 
-    def _receive(self, result: StepResult, cut: Cut) -> None:
-        words = tuple(self._in_session_time(word) for word in result.words)
+    def _receive(self, result: StepResult, cut: Cut, recital: Recital, *, is_over: bool) -> None:
+        timed = map(self._in_session_time, result.words)
+        is_spoken = is_over and not result.cut_short
+        words = tuple(map(self._as_written, recital.written(timed, is_end=is_spoken)))
         if words:
             self._text_end = words[-1].char_end
-        if result.is_segment_end and cut.segment is not None and not result.cut_short:
+        if is_spoken and cut.segment is not None:
             self._text_end = cut.segment.end
         self._num_received += len(result.pcm)
-        is_end = result.is_segment_end and cut.is_last_of_number
+        self._ledger.made(len(result.pcm))
+        is_end = is_over and cut.is_last_of_number
         self._put(Frame(result.pcm, cut.number, is_end, words, self._text_end, cut.label))
+
+    def _as_written(self, word: Word) -> Word:
+        """As the client's text has it, without the marks of Markdown around it."""
+        text = self._texts.text[word.char_start : word.char_end]
+        kept = text.strip(_MARKS) or text
+        start = word.char_start + text.index(kept)
+        return msgspec.structs.replace(word, text=kept, char_start=start, char_end=start + len(kept))
 
     def _in_session_time(self, word: Word) -> Word:
         return msgspec.structs.replace(
             word,
-            text=self._texts.text[word.char_start : word.char_end],
             start_ms=word.start_ms + self._segment_offset_ms,
             end_ms=word.end_ms + self._segment_offset_ms,
         )
@@ -297,6 +335,7 @@ class Session:
         self._frames.put(frame)
 
     def _on_taken(self, num_samples: int) -> None:
+        self._ledger.taken()
         self._last_used_s = self._host.clock()
         self._host.scheduler.consume(self._job, num_samples)
 
@@ -318,14 +357,16 @@ class Session:
         self._is_overdue = True
         self._advance()
 
-    def _close(self) -> None:
+    def _close(self, outcome: Outcome) -> None:
         if self._is_closed:
             return
         self._is_closed = True
+        self._ledger.close(outcome)
         self._stop_idle_timer()
         self._host.scheduler.close_job(self._job)
         self._host.on_closed(self)
         self._frames.wake()
 
 
+_MARKS = "*_~`"
 _NO_PCM = np.zeros(0, np.float32)

@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.reading.spoken import Sound
+
 Pcm: TypeAlias = NDArray[np.float32]
 """(N,) float32 samples in -1..1."""
 
@@ -55,13 +57,15 @@ class Voice(msgspec.Struct, frozen=True):
 class Segment(msgspec.Struct, frozen=True):
     """A piece of an utterance that is synthesised as one unit, at `start` in the session's text.
 
-    `boundary` is how it ends; `pause_before_ms` is the silence put in front of it.
+    `boundary` is how it ends; `pause_before_ms` is the silence put in front of it. What a model gets is as it is read
+    aloud, `start` counts in that, and `sounds` say how some of its words are pronounced, whatever they look like.
     """
 
     text: str
     start: int
     boundary: Boundary = Boundary.SENTENCE
     pause_before_ms: float = 0.0
+    sounds: tuple[Sound, ...] = ()
 
     @property
     def end(self) -> int:
@@ -137,3 +141,4 @@ class Limits(msgspec.Struct, frozen=True):
     small_buffer_s: float = 1.0
     idle_flush_s: float = 0.3  # wall time
     send_rate: float = 4.0  # of a socket, in times real time; 0: as fast as it takes it
+    is_markdown: bool = True  # read as a person would read it aloud

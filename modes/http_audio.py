@@ -28,6 +28,7 @@ Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
 TopK: TypeAlias = Annotated[int, Meta(ge=1, le=2048)]
 CfgScale: TypeAlias = Annotated[float, Meta(ge=1, le=10)]
 Speed: TypeAlias = Annotated[float, Meta(ge=MIN_SPEED, le=MAX_SPEED)]
+Lexicon: TypeAlias = Annotated[dict[str, str], Meta(max_length=1000)]
 NumFrames: TypeAlias = Annotated[int, Meta(ge=1, le=4096)]
 
 
@@ -39,12 +40,16 @@ class VoiceRef(msgspec.Struct, frozen=True):
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
     """What every request that speaks may say. A sampler's field that is null, or that the model does not have, is the
-    model's own. `encoding` is of pcm and wav; `speed` is in times the voice's own pace, at its own pitch."""
+    model's own. `encoding` is of pcm and wav; `speed` is in times the voice's own pace, at its own pitch. `markdown`
+    null is the server's setting; `lexicon` has words and phrases with a respelling, or with IPA between slashes.
+    """
 
     voice: str | VoiceRef = DEFAULT_VOICE
     language: str = "en"
     encoding: PcmEncoding = "pcm_s16le"
     speed: Speed = 1.0
+    markdown: bool | None = None
+    lexicon: Lexicon = {}
     seed: Seed = 0
     temperature: Temperature | None = None
     top_k: TopK | None = None
@@ -76,6 +81,8 @@ def open_session(
         top_k=wanted.top_k,
         cfg_scale=wanted.cfg_scale,
         speed=wanted.speed,
+        lexicon=wanted.lexicon,
+        is_markdown=wanted.markdown,
         chunk_sizes=chunk_sizes,
         cutting=cutting,
         is_paced=is_paced,

@@ -80,7 +80,12 @@ def launching(tmp_path: Path) -> Iterator[Launch]:
     ) -> Launched:
         ports = {"TIDING_PORT": str(free_port()), "TIDING_LLM_PORT": str(free_port())}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDING_")}
-        environment |= {**ports, "TIDING_MODEL": "fake", "PYTHONPATH": str(tmp_path)} | variables
+        environment |= {
+            **ports,
+            "TIDING_MODEL": "fake",
+            "TIDING_LOG_FORMAT": "text",
+            "PYTHONPATH": str(tmp_path),
+        } | variables
         log = tmp_path / f"log{len(launched)}"
         with log.open("wb") as out:
             process = subprocess.Popen(

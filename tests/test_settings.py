@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from engines.catalog import MODELS, ModelMissing, ModelOptions
 from engines.llm.engine import TextLimits
 from engines.llm.options import LlamaOptions
 from engines.magpie.options import MagpieOptions
+from engines.reading import Lexicon
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -23,15 +25,16 @@ def test_each_field_is_a_variable() -> None:
     settings = read_settings({
         "TIDING_HOST": "0.0.0.0", "TIDING_PORT": "9000", "TIDING_MODEL": "fake", "TIDING_MODES": "batch, stream,",
         "TIDING_LOG_LEVEL": "debug", "TIDING_MAX_SESSIONS": "3", "TIDING_MAX_WAITING_CHARS": "500",
-        "TIDING_SEND_RATE": "0", "TIDING_MAGPIE_CHECKPOINT": "/m.nemo", "TIDING_MAGPIE_CODEC": "/c.nemo",
+        "TIDING_SEND_RATE": "0", "TIDING_MARKDOWN": "false", "TIDING_LEXICON": "/l.json", "TIDING_LOG_FORMAT": "json",
+        "TIDING_MAGPIE_CHECKPOINT": "/m.nemo", "TIDING_MAGPIE_CODEC": "/c.nemo",
         "TIDING_MAGPIE_DEVICE": "cpu", "TIDING_MAGPIE_SLOTS": "64", "TIDING_MAGPIE_PRECISION": "tf32",
         "TIDING_MAGPIE_CODEC_PRECISION": "float16",
     })  # fmt: skip
     assert settings == TtsSettings(
-        "0.0.0.0", 9000, "fake", ("batch", "stream"), "debug", 3, 500, 0.0,
+        "0.0.0.0", 9000, "fake", ("batch", "stream"), "debug", 3, 500, 0.0, False, "/l.json", "json",
         "/m.nemo", "/c.nemo", "cpu", 64, "tf32", "float16",
     )  # fmt: skip
-    assert len(msgspec.structs.fields(TtsSettings)) == 14, "a setting is not covered here"
+    assert len(msgspec.structs.fields(TtsSettings)) == 17, "a setting is not covered here"
 
 
 def test_models_are_given_what_is_set_for_them() -> None:
@@ -56,8 +59,22 @@ def test_a_model_that_is_not_installed_says_how_to_install_it() -> None:
 
 
 def test_limits_carry_what_is_set() -> None:
-    limits = TtsSettings(max_sessions=3, max_waiting_chars=500, send_rate=2.5).limits
+    limits = TtsSettings(max_sessions=3, max_waiting_chars=500, send_rate=2.5, markdown=False).limits
     assert (limits.max_sessions, limits.max_waiting_chars, limits.send_rate) == (3, 500, 2.5)
+    assert not limits.is_markdown
+
+
+def test_a_lexicon_is_read_at_start_and_one_that_cannot_be_stops_it(tmp_path: Path) -> None:
+    assert TtsSettings().pronunciations == Lexicon()
+    file = tmp_path / "lexicon.json"
+    file.write_text('{"Tiding": "tie-ding"}')
+    assert TtsSettings(lexicon=str(file)).pronunciations == Lexicon.of({"Tiding": "tie-ding"})
+    for wrong in ("[]", "{", '{"": "x"}', '{"GIF": 5}'):
+        file.write_text(wrong)
+        with pytest.raises(SettingsError, match=r"TIDING_LEXICON.*lexicon\.json"):
+            _ = TtsSettings(lexicon=str(file)).pronunciations
+    with pytest.raises(SettingsError, match="TIDING_LEXICON"):
+        _ = TtsSettings(lexicon=str(tmp_path / "none.json")).pronunciations
 
 
 @pytest.mark.parametrize(
@@ -121,13 +138,13 @@ def test_each_field_of_the_llm_server_is_a_variable() -> None:
         "TIDING_LLM_KV_TYPE": "q8_0", "TIDING_LLM_FLASH_ATTENTION": "on", "TIDING_LLM_CHAT_TEMPLATE": "/t.jinja",
         "TIDING_LLM_MAX_SESSIONS": "5", "TIDING_LLM_REMEMBERED": "0", "TIDING_LLM_STEP_MS": "50.5",
         "TIDING_LLM_ORIGINS": "https://a.example, https://b.example,", "TIDING_LLM_SPEECH_PORT": "9001",
-        "TIDING_LLM_LOG_LEVEL": "debug",
+        "TIDING_LLM_LOG_LEVEL": "debug", "TIDING_LLM_LOG_FORMAT": "json",
     })  # fmt: skip
     assert settings == LlmSettings(
         "0.0.0.0", 9000, "/m.gguf", 4096, 4, 3, 7, "q8_0", "on", "/t.jinja", 5, 0, 50.5,
-        ("https://a.example", "https://b.example"), 9001, "debug",
+        ("https://a.example", "https://b.example"), 9001, "debug", "json",
     )  # fmt: skip
-    assert len(msgspec.structs.fields(LlmSettings)) == 16, "a setting is not covered here"
+    assert len(msgspec.structs.fields(LlmSettings)) == 17, "a setting is not covered here"
 
 
 def test_the_model_and_the_engine_are_given_what_is_set_for_them() -> None:

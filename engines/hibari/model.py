@@ -125,7 +125,7 @@ class Hibari:
         row.rendered.add_done_callback(lambda _: self._wake())
 
     def _read_and_render(self, segment: Segment, seed: int, speed: float) -> _Rendered:
-        return self._render(self._reader.read(segment.text), segment, seed, speed)
+        return self._render(self._reader.read(segment.text, segment.sounds), segment, seed, speed)
 
     def _render(self, reading: Reading, segment: Segment, seed: int, speed: float) -> _Rendered:
         head, rest = reading.split()
