@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request
-from litestar.exceptions import ClientException, ValidationException
+from litestar.exceptions import ClientException, InternalServerException, ValidationException
 
 _PLACE: Final = re.compile(r" - at `\$\.?(.*?)`$")
 _MISSING_FIELD: Final = re.compile(r"required field `(.+?)`")
@@ -18,7 +18,7 @@ class JsonRequest(Request[Any, Any, Any]):
         """The decoded body, of the type that the handler declares.
 
         Raises:
-            ClientException: it is not JSON.
+            ClientException: it is not JSON, or not whole.
             ValidationException: a field is missing or has the wrong type; `extra` names it.
         """
         declared = self.route_handler.parsed_data_field
@@ -31,6 +31,17 @@ class JsonRequest(Request[Any, Any, Any]):
             raise ValidationException(extra=[{"key": _field(str(error)), "message": str(error)}]) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ClientException(f"malformed JSON: {error}") from None
+
+    async def body(self) -> bytes:
+        """The bytes of the body.
+
+        Raises:
+            ClientException: fewer have come than were announced.
+        """
+        try:
+            return await super().body()
+        except InternalServerException as error:  # as Litestar takes it when less comes than was announced
+            raise ClientException(f"the body is not whole: {error.detail}") from None
 
 
 def _field(message: str) -> str | None:
