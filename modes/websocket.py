@@ -60,6 +60,7 @@ class Connection:
         self._streams: deque[SpokenStream] = deque()  # the first is being spoken, the last may still take text
         self._last: SpokenStream | None = None
         self._has_streams = asyncio.Event()
+        self._failure: SpeechError | None = None  # of the engine: nothing more can be spoken
 
     async def serve(self) -> None:
         """Run until the client leaves, and leave nothing behind."""
@@ -73,6 +74,8 @@ class Connection:
             for task in (speaker, reader):
                 task.cancel()
             results = await asyncio.gather(speaker, reader, return_exceptions=True)
+            if self._failure is not None:  # now that nobody receives: Granian would not send it
+                await self._socket.close(INTERNAL_ERROR, str(self._failure))
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
                 raise result
@@ -176,7 +179,7 @@ class Connection:
     # -- speaker -------------------------------------------------------------------------------------------------------
 
     async def _speak(self) -> None:
-        while True:
+        while self._failure is None:
             await self._has_streams.wait()
             stream = self._streams[0]
             try:
@@ -192,9 +195,8 @@ class Connection:
         """A stream that cannot go on ends with an error; the socket goes too when the engine has."""
         stream.drop()
         is_fatal = isinstance(error, EngineFailure) and self._engine.state != "ready"
+        self._failure = error if is_fatal else None
         await self._send(Failed(str(error), error.code, fatal=is_fatal))
-        if is_fatal:
-            await self._socket.close(INTERNAL_ERROR, str(error))
 
     async def _send(self, message: ServerMessage | bytes) -> None:
         if isinstance(message, bytes):

@@ -1,13 +1,17 @@
 """Messages that are wrong: each gets an `error`, and the socket lives."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from engines.fake import FakeModel
 from tests.hearing import Listener, listen, spoken
-from tests.serving import Served
+from tests.serving import Served, serve_here
 
 SHORT = "Good morning."
 
@@ -130,3 +134,21 @@ async def test_an_error_in_mid_stream_loses_nothing_of_the_stream(server: Served
         await listener.finish()
         assert len(listener.of("error")) == 3
         assert listener.segments == plain.segments
+
+
+async def test_when_the_engine_fails_the_socket_is_closed_with_1011_behind_the_error() -> None:
+    async with (
+        serve_here(lambda wake: FakeModel(wake, broken="broken")) as here,
+        connect(here.served.socket_url) as socket,
+    ):
+        await socket.send(json.dumps({"type": "text", "text": "This is broken."}))
+        messages = [json.loads(message) async for message in until_closed(socket) if isinstance(message, str)]
+        assert (messages[-1]["type"], messages[-1]["fatal"]) == ("error", True)
+        assert socket.close_code == 1011
+        assert here.engine.num_sessions == 0
+
+
+async def until_closed(socket: ClientConnection) -> AsyncIterator[str | bytes]:
+    with suppress(ConnectionClosed):
+        async for message in socket:
+            yield message
