@@ -47,6 +47,9 @@ _ALWAYS: Final = {
     "esp.": "especially",
     "w.r.t.": "with respect to",
 }
+_IN_MIDDLE: Final = ("e.g.", "i.e.", "vs.", "approx.", "cf.", "viz.", "incl.", "excl.", "feat.")
+"""Something has to follow these: "No. 1 vs. No. 2" is one sentence."""
+
 _ANY_CASE: Final = (
     "etc.",
     "vs.",
@@ -113,7 +116,7 @@ def _always(match: re.Match[str]) -> str:
     words = _ALWAYS.get(written) or _ALWAYS[written.lower()].capitalize()
     if written[0].isupper() and words.islower():
         words = words.capitalize()
-    return stopped(match, words)
+    return words if match[0].lower() in _IN_MIDDLE and match.end() < len(match.string) else stopped(match, words)
 
 
 def _title(match: re.Match[str]) -> str:
