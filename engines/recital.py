@@ -10,6 +10,7 @@ from engines.reading import Sound, Span, Spoken
 from engines.types import Boundary, Segment, Word
 
 _WORD = re.compile(r"\S+")
+_MARKS = "*_~`"
 
 
 class Recital:
@@ -20,9 +21,12 @@ class Recital:
     read as one thing ("March 3, 2024") each has a share of the time by its length.
     """
 
-    def __init__(self, segment: Segment, spoken: Spoken, max_chars: int) -> None:
+    def __init__(self, segment: Segment, sent: str, spoken: Spoken, max_chars: int) -> None:
+        """`sent` is the segment's text as it came, with what nobody reads: as long as the segment's."""
         spoken = _tidy(spoken)
         self._segment = segment
+        self._sent = sent
+        self._begins_ms = 0.0  # what the model speaks now, in the session's time
         self._spans = deque(spoken.spans)
         self._parts = deque(_parts(segment, spoken, max_chars))
         self._open: Word | None = None  # in spoken places, and more of it may come
@@ -32,14 +36,17 @@ class Recital:
         """Whether there is more for the model to speak."""
         return bool(self._parts)
 
-    def next_part(self) -> Segment:
-        """What the model speaks next; there must be something."""
+    def next_part(self, begins_ms: float) -> Segment:
+        """What the model speaks next, from this time of the session on; there must be something."""
+        self._begins_ms = begins_ms
         return self._parts.popleft()
 
     def written(self, words: Iterable[Word], *, is_end: bool) -> tuple[Word, ...]:
-        """The client's words that are now known to be over. `is_end`: nothing more comes."""
+        """The client's words that are now known to be over, in the session's time and places. `is_end`: nothing more
+        comes.
+        """
         done: list[Word] = []
-        for word in words:
+        for word in map(self._in_session_time, words):
             if self._open is None or not self._is_of(self._spans[0], word):
                 done += self._close()
                 self._open = self._begin(word)
@@ -66,9 +73,20 @@ class Recital:
         start_ms = spoken.start_ms
         for word in written:
             end_ms = start_ms + (spoken.end_ms - spoken.start_ms) * len(word[0]) / num_chars
-            start, end = self._segment.start + word.start(), self._segment.start + word.end()
-            yield Word(word[0], start_ms, end_ms, start, end)
+            text, start = self._as_sent(word.start(), word.end())
+            yield Word(text, start_ms, end_ms, start, start + len(text))
             start_ms = end_ms
+
+    def _as_sent(self, start: int, end: int) -> tuple[str, int]:
+        """A word of the client's, without the marks of Markdown around it, and its place in the session's text."""
+        text = self._sent[start:end]
+        kept = text.strip(_MARKS) or text
+        return kept, self._segment.start + start + text.index(kept)
+
+    def _in_session_time(self, word: Word) -> Word:
+        return msgspec.structs.replace(
+            word, start_ms=word.start_ms + self._begins_ms, end_ms=word.end_ms + self._begins_ms
+        )
 
     @staticmethod
     def _is_of(span: Span, word: Word) -> bool:

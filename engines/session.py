@@ -24,7 +24,7 @@ from engines.reading import Lexicon, is_read, read
 from engines.recital import Recital
 from engines.scheduler import Scheduler
 from engines.text_queue import Cut, TextQueue
-from engines.types import AudioFormat, ChunkSizes, Cutting, Frame, Granularity, Limits, Params, Voice, Word
+from engines.types import AudioFormat, ChunkSizes, Cutting, Frame, Granularity, Limits, Params, Voice
 
 logger = logging.getLogger("tiding.session")
 
@@ -78,9 +78,10 @@ class Session:
         self._filter = SpeechFilter(
             lambda char: host.is_speakable(char, params.language) or is_read(char, params.language)
         )
-        self._max_chars = host.max_segment_chars(params.language)
+        max_chars = host.max_segment_chars(params.language)
+        self._max_spoken_chars = min(max_chars, _MAX_GROWTH * host.limits.max_segment_chars)
         self._texts = TextQueue(
-            min(host.limits.max_segment_chars, self._max_chars),
+            min(host.limits.max_segment_chars, max_chars),
             self._filter.prepare,
             pause_scale=1 / params.speed,
             is_markdown=is_markdown,
@@ -93,7 +94,6 @@ class Session:
         self._is_overdue = False
         self._frames = FrameQueue(host.format.sample_rate_hz, host.clock, self._on_taken)
         self._num_received = 0
-        self._segment_offset_ms = 0.0
         self._text_end = 0
         self._ledger = Ledger(voice.name, params.language, host.format.sample_rate_hz, host.clock)
         self._last_used_s = host.clock()
@@ -289,13 +289,14 @@ class Session:
         self._num_segments_begun += 1
         self._ledger.began_segment()
         spoken = read(cut.segment.text, self._locale, self._lexicon)
-        self._recital = Recital(cut.segment, spoken, self._max_chars)
+        sent = self._texts.text[cut.segment.start : cut.segment.end]
+        self._recital = Recital(cut.segment, sent, spoken, self._max_spoken_chars)
         self._submit_part(cut, self._recital)
 
     def _submit_part(self, cut: Cut, recital: Recital) -> None:
-        self._segment_offset_ms = self._num_received * 1000 / self._host.format.sample_rate_hz
+        part = recital.next_part(self._num_received * 1000 / self._host.format.sample_rate_hz)
         is_urgent = self._choice is not None and self._choice.is_urgent
-        self._host.scheduler.submit(self._job, recital.next_part(), params=self._params_of(cut), is_urgent=is_urgent)
+        self._host.scheduler.submit(self._job, part, params=self._params_of(cut), is_urgent=is_urgent)
 
     def _params_of(self, cut: Cut) -> Params:
         sizes = cut.chunk_sizes
@@ -304,9 +305,8 @@ class Session:
         return msgspec.structs.replace(self._params, first_chunk_frames=sizes.first, chunk_frames=sizes.later)
 
     def _receive(self, result: StepResult, cut: Cut, recital: Recital, *, is_over: bool) -> None:
-        timed = map(self._in_session_time, result.words)
         is_spoken = is_over and not result.cut_short
-        words = tuple(map(self._as_written, recital.written(timed, is_end=is_spoken)))
+        words = recital.written(result.words, is_end=is_spoken)
         if words:
             self._text_end = words[-1].char_end
         if is_spoken and cut.segment is not None:
@@ -315,20 +315,6 @@ class Session:
         self._ledger.made(len(result.pcm))
         is_end = is_over and cut.is_last_of_number
         self._put(Frame(result.pcm, cut.number, is_end, words, self._text_end, cut.label))
-
-    def _as_written(self, word: Word) -> Word:
-        """As the client's text has it, without the marks of Markdown around it."""
-        text = self._texts.text[word.char_start : word.char_end]
-        kept = text.strip(_MARKS) or text
-        start = word.char_start + text.index(kept)
-        return msgspec.structs.replace(word, text=kept, char_start=start, char_end=start + len(kept))
-
-    def _in_session_time(self, word: Word) -> Word:
-        return msgspec.structs.replace(
-            word,
-            start_ms=word.start_ms + self._segment_offset_ms,
-            end_ms=word.end_ms + self._segment_offset_ms,
-        )
 
     def _put(self, frame: Frame) -> None:
         self._last_used_s = self._host.clock()
@@ -368,5 +354,7 @@ class Session:
         self._frames.wake()
 
 
-_MARKS = "*_~`"
+_MAX_GROWTH = 2
+"""Times as long as it was written may a segment be spoken at once: figures would else hold the device for long."""
+
 _NO_PCM = np.zeros(0, np.float32)

@@ -9,13 +9,12 @@ from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
 from engines.engine import Engine
-from engines.errors import UnspeakableText
 from engines.formats import AudioForm, audio_form
 from engines.session import Session
 from engines.types import SMALL_CHUNKS, ChunkSizes
 from modes import speech_events
 from modes.described import SpeechOperation
-from modes.http_audio import WHOLE, Manner, chunks, encode, headers_of, open_session, streamed
+from modes.http_audio import WHOLE, Manner, chunks, encode, given, headers_of, open_session, streamed
 
 SPEECH_RATE_HZ: Final = 24_000
 """OpenAI's clients assume it and have no way to ask. Source: OpenAI, text-to-speech guide, format `pcm`."""
@@ -63,13 +62,4 @@ async def _events(engine: Engine, data: SpeechRequest, form: AudioForm) -> Strea
 
 def _session(engine: Engine, data: SpeechRequest, sizes: ChunkSizes, *, is_paced: bool) -> Session:
     """A session with all of the text. Cut alike both ways: the samples are the same."""
-    session = open_session(engine, data, chunk_sizes=sizes, cutting="sentence", is_paced=is_paced)
-    try:
-        session.push(data.input)
-        session.finish()
-        if not session.has_speech:
-            raise UnspeakableText
-    except Exception:
-        session.cancel()
-        raise
-    return session
+    return given(open_session(engine, data, chunk_sizes=sizes, cutting="sentence", is_paced=is_paced), data.input)

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from engines.encoders import PcmEncoder, PcmEncoding
 from engines.engine import Engine
-from engines.errors import SessionClosed
+from engines.errors import SessionClosed, UnspeakableText
 from engines.formats import AudioForm, Encoder
 from engines.session import Session
 from engines.stretching import MAX_SPEED, MIN_SPEED
@@ -88,6 +88,23 @@ def open_session(
         is_paced=is_paced,
         idle_flush_s=idle_flush_s,
     )
+
+
+def given(session: Session, text: str) -> Session:
+    """The session with all of its text.
+
+    Raises:
+        UnspeakableText: there is nothing in it to speak. That, or another error, ends the session.
+    """
+    try:
+        session.push(text)
+        session.finish()
+        if not session.has_speech:
+            raise UnspeakableText
+    except Exception:
+        session.cancel()
+        raise
+    return session
 
 
 def headers_of(form: AudioForm) -> dict[str, str]:

@@ -9,11 +9,10 @@ from litestar.types import ControllerRouterHandler
 
 from engines.encoders import DEFAULT_RATE_HZ
 from engines.engine import Engine
-from engines.errors import UnspeakableText
 from engines.formats import audio_form
 from engines.types import ChunkSizes
 from modes.described import AudioOperation
-from modes.http_audio import Manner, NumFrames, chunks, data_of, headers_of, open_session, streamed
+from modes.http_audio import Manner, NumFrames, chunks, data_of, given, headers_of, open_session, streamed
 
 
 class StreamRequest(Manner, frozen=True, kw_only=True):
@@ -41,15 +40,7 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
         form = audio_form(data.response_format, data.sample_rate, data.encoding)
         encoder = form.encoder(engine.format.sample_rate_hz)
         sizes = ChunkSizes(data.first_chunk_frames, data.chunk_size_frames)
-        session = open_session(engine, data, chunk_sizes=sizes)
-        try:
-            session.push(data.input)
-            session.finish()
-            if not session.has_speech:
-                raise UnspeakableText
-        except Exception:
-            session.cancel()
-            raise
+        session = given(open_session(engine, data, chunk_sizes=sizes), data.input)
         return await streamed(data_of(chunks(session, encoder, sizes)), form.media_type, headers_of(form))
 
     return [stream]

@@ -20,16 +20,17 @@ WRITTEN = [
 
 
 def recital_of(text: str, max_chars: int = 1000, **lexicon: str) -> Recital:
-    return Recital(Segment(text, START, Boundary.CLAUSE, 250.0), read(text, "en", Lexicon.of(lexicon)), max_chars)
+    segment = Segment(text, START, Boundary.CLAUSE, 250.0)
+    return Recital(segment, text, read(text, "en", Lexicon.of(lexicon)), max_chars)
 
 
-def spoken_words(part: Segment, begins_ms: float = 0.0) -> list[Word]:
+def spoken_words(part: Segment) -> list[Word]:
     """What a model makes of a part: its words, 100 ms each."""
     words: list[Word] = []
     at = 0
     for text in part.text.split():
         at = part.text.index(text, at)
-        start_ms = begins_ms + 100 * len(words)
+        start_ms = 100.0 * len(words)
         words.append(Word(text, start_ms, start_ms + 100, part.start + at, part.start + at + len(text)))
         at += len(text)
     return words
@@ -39,8 +40,8 @@ def written_by(recital: Recital) -> tuple[list[Word], list[Segment]]:
     words: list[Word] = []
     parts: list[Segment] = []
     while recital.has_parts:
-        parts.append(recital.next_part())
-        for word in spoken_words(parts[-1], 10_000.0 * len(parts)):
+        parts.append(recital.next_part(10_000.0 * len(parts)))
+        for word in spoken_words(parts[-1]):
             words += recital.written([word], is_end=False)
     return [*words, *recital.written([], is_end=True)], parts
 
@@ -63,7 +64,7 @@ def test_a_word_lasts_as_long_as_all_that_is_said_for_it() -> None:
 
 def test_a_word_is_given_back_as_soon_as_its_last_sound_is_known() -> None:
     recital = recital_of("It costs $5.50 today.")
-    spoken = spoken_words(recital.next_part())
+    spoken = spoken_words(recital.next_part(0.0))
     given = [[word.text for word in recital.written([word], is_end=False)] for word in spoken]
     assert given == [["It"], ["costs"], [], [], [], [], ["$5.50"], ["today."]]
 
@@ -73,6 +74,21 @@ def test_what_is_read_as_one_thing_shares_its_time() -> None:
     date = words[1:4]
     assert [word.text for word in date] == ["March", "3,", "2024"]
     assert date[0].end_ms - date[0].start_ms > date[1].end_ms - date[1].start_ms
+
+
+def test_times_are_the_sessions() -> None:
+    recital = recital_of("Two words.")
+    assert [word.start_ms for word in recital.written(spoken_words(recital.next_part(2500.0)), is_end=True)] == [
+        2500.0, 2600.0
+    ]  # fmt: skip
+
+
+def test_marks_around_a_word_are_not_the_words() -> None:
+    sent, blank = "**Bold**, and _this_.", "  Bold,   and  this ."
+    recital = Recital(Segment(blank, START), sent, read(blank), 1000)
+    words = recital.written(spoken_words(recital.next_part(0.0)), is_end=True)
+    assert words[0].text == "Bold"
+    assert all(sent[word.char_start - START : word.char_end - START] == word.text for word in words)
 
 
 @pytest.mark.parametrize("text", [*WRITTEN, "1234567 " * 20, "a" * 200])
@@ -105,7 +121,7 @@ def test_sounds_go_with_their_part() -> None:
 
 def test_nothing_comes_back_of_a_word_that_was_broken_off() -> None:
     recital = recital_of("It costs $5.50 today.")
-    spoken = spoken_words(recital.next_part())
+    spoken = spoken_words(recital.next_part(0.0))
     assert [word.text for word in recital.written(spoken[:4], is_end=False)] == ["It", "costs"]
 
 
