@@ -88,6 +88,8 @@ def http_error(_: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
     param = next((problem.key for problem in problems if problem.key != "data"), None)
     response = _response(status, _describe(error, problems), _CODES.get(status, "error"), param, None)
     response.headers.update(error.headers or {})
+    if status == 413:  # the rest of the body is not read: a client that sent another request behind it would be cut off
+        response.headers["Connection"] = "close"
     return response
 
 

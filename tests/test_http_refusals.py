@@ -176,6 +176,7 @@ def test_a_huge_body_is_413_and_the_server_lives(client: httpx.Client, path: str
 def test_a_huge_body_without_a_length_is_413(client: httpx.Client) -> None:
     response = client.post(SPEECH, content=iter([b'{"input": "'] + [b"x" * 1_000_000] * 9 + [b'"}']))
     assert response.status_code == 413
+    assert response.headers["connection"] == "close", "no other request may follow what was not read"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ import pytest
 
 from tests.serving import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = ROOT / "locks/llama_wheel.py"
 
 Done = subprocess.CompletedProcess[str]

@@ -21,6 +21,8 @@ from tests.launching import Launch, launching
 from tests.running import running
 from tests.serving import Served, serve_process
 
+pytestmark = pytest.mark.slow
+
 TEXT = "Nobody should find these words. There are two sentences."
 
 

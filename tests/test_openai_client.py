@@ -18,6 +18,8 @@ from tests.contract import int16_samples, riff_chunks
 from tests.decoding import decoded, similarity
 from tests.serving import Served, serve_process
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The first one is here, and it is long enough. Then comes another."
 MIN_LIKENESS = {"mp3": 0.97, "opus": 0.95, "aac": 0.97, "flac": 0.9999, "wav": 0.9999, "pcm": 0.9999}
 PCM_HZ = 24_000

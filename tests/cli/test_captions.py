@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from app.cli.captions import MAX_LINE_CHARS, MAX_MS, Caption, captions
 from app.cli.pieces import TimedWord
 
+pytestmark = pytest.mark.slow
+
 many = settings(max_examples=150, deadline=None)
 
 WORDS = st.from_regex(r"[\"(]?[A-Za-zéß0-9]{1,60}(?:[-'][a-z]{1,9})?[,;:.!?]{0,2}[\")]?", fullmatch=True)

@@ -18,6 +18,8 @@ from tests.launching import launching
 from tests.serving import ROOT
 from tests.test_architecture import HEAVY, modules_after
 
+pytestmark = pytest.mark.slow
+
 HIDDEN = 'import sys; sys.modules["llama_cpp"] = None'
 """Imported at start-up (sitecustomize): for whoever asks, llama.cpp is not installed."""
 

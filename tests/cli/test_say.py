@@ -14,6 +14,8 @@ from tests.cli.commands import invoke, run
 from tests.decoding import decoded, similarity
 from tests.running import frames_of, running
 
+pytestmark = pytest.mark.slow
+
 HELLO = "Hello there. This is said once."
 CODECS = {
     "mp3": ("mp3float", "a.mp3"), "opus": ("opus", "a.ogg"), "aac": ("aac", "a.aac"), "flac": ("flac", "a.flac"),

@@ -13,6 +13,8 @@ from tests.cli.commands import COMMAND, TIMEOUT_S, environment, run, start
 from tests.launching import SLOW_OR_BROKEN_MODEL
 from tests.serving import ROOT
 
+pytestmark = pytest.mark.slow
+
 LONG = "This sentence goes on for quite a while, and then it ends. " * 20_000
 
 

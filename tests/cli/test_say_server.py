@@ -17,6 +17,8 @@ from tests.decoding import decoded
 from tests.launching import SLOW_OR_BROKEN_MODEL, launching
 from tests.serving import Served, free_port
 
+pytestmark = pytest.mark.slow
+
 FORMS = ["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 

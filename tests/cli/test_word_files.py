@@ -12,6 +12,8 @@ from app.cli.pieces import TimedWord
 from app.cli.word_files import WORD_FILES
 from tests.cli.test_captions import many, spoken_texts, timed
 
+pytestmark = pytest.mark.slow
+
 CLOCK = r"(\d\d+):(\d\d):(\d\d)[,.](\d\d\d)"
 SRT_CUE = re.compile(rf"(\d+)\n{CLOCK} --> {CLOCK}\n(.+(?:\n.+)?)\n")
 VTT_CUE = re.compile(rf"{CLOCK} --> {CLOCK}\n(.+(?:\n.+)?)\n")

@@ -14,6 +14,8 @@ from tests.contract import check_refusal
 from tests.fuzz.stepwise import Watched, watched
 from tests.fuzz.values import BLANK, LONG, SPEAKABLE, UNSPEAKABLE
 
+pytestmark = pytest.mark.slow
+
 OPEN = "/v1/tts/stream"
 MAX_SESSIONS = 4
 TEXTS = SPEAKABLE | SPEAKABLE | UNSPEAKABLE | BLANK | LONG

@@ -13,6 +13,8 @@ from tests.contract import check_refusal
 from tests.fuzz.values import BROKEN, DOCUMENTS, TEXTS, encoded
 from tests.serving import Served
 
+pytestmark = pytest.mark.slow
+
 HANG_S = 20.0
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 ANY_BODY = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -21,6 +21,8 @@ from tests.contract import SAMPLE_RATES_HZ, check_refusal
 from tests.fuzz.values import BLANK, SPEAKABLE, UNSPEAKABLE
 from tests.serving import Served, serve_process
 
+pytestmark = pytest.mark.slow
+
 HANG_S = 20.0
 """Nothing here is long: what takes longer has hung."""
 

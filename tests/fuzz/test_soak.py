@@ -11,6 +11,8 @@ from tests.fuzz.conversing import Conversation, begin
 from tests.fuzz.stepwise import watched
 from tests.serving import Served
 
+pytestmark = pytest.mark.slow
+
 NUM_CLIENTS: Final = 6
 NUM_MESSAGES: Final = 80
 TEXTS: Final = ["Hi.", "Good morning, all of you.", " and", " so on", "🎉", "  ", "word " * 200, "One. Two!", "é 你 c"]

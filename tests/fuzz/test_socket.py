@@ -21,6 +21,8 @@ from tests.fuzz.stepwise import Steps, steps, watched
 from tests.fuzz.values import BROKEN, DOCUMENTS, TEXTS, encoded, fields_of, good_fields_of
 from tests.serving import Served, serve_process
 
+pytestmark = pytest.mark.slow
+
 ANY_TALK = settings(
     max_examples=40, stateful_step_count=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )

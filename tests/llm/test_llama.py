@@ -15,7 +15,10 @@ from engines.llm.options import LlamaOptions
 from engines.llm.types import Message, Messages, Sampling
 from tests.llm.llama_writing import GREEDY, Writer, asking, empty, greedy, prompt, spelt, words
 
-pytestmark = pytest.mark.skipif(find_spec("llama_cpp") is None, reason="llama.cpp is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("llama_cpp") is None, reason="llama.cpp is not installed"),
+]
 
 SMALL = LlamaOptions(context=1024, slots=8, batch_size=512)
 TIGHT = LlamaOptions(context=256, slots=4, batch_size=256)

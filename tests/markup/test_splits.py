@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from engines.markup import Markup
 from tests.markup.filtering import filtered
 
+pytestmark = pytest.mark.slow
+
 MAX_HELD_CHARS = 300
 
 FRAGMENTS = [

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from engines.reading import Lexicon, Spoken, is_read, read
 
+pytestmark = pytest.mark.slow
+
 LANGUAGES = ("en", "en-US", "en-GB", "de", "es", "fr", "it", "vi", "zh")
 
 WRITTEN = (
