@@ -16,7 +16,7 @@ def srt(text: str, words: Sequence[TimedWord], audio_ms: float) -> str:
     """SubRip captions. Source: the format of Zuggy's SubRip, as players read it: numbered, a comma before the ms."""
     parts = [
         f"{number}\n{_clock(caption.start_ms, ',')} --> {_clock(caption.end_ms, ',')}\n{_shown(caption)}\n"
-        for number, caption in enumerate(captions(_unmarked(text), words, audio_ms), 1)
+        for number, caption in enumerate(captions(unmarked(text), words, audio_ms), 1)
     ]
     return "\n".join(parts)
 
@@ -25,7 +25,7 @@ def vtt(text: str, words: Sequence[TimedWord], audio_ms: float) -> str:
     """WebVTT captions. Source: W3C, WebVTT: The Web Video Text Tracks Format, sections 4.1 and 4.2.2 (escapes)."""
     parts = [
         f"{_clock(caption.start_ms, '.')} --> {_clock(caption.end_ms, '.')}\n{_escaped(_shown(caption))}\n"
-        for caption in captions(_unmarked(text), words, audio_ms)
+        for caption in captions(unmarked(text), words, audio_ms)
     ]
     return "\n".join(["WEBVTT\n", *parts])
 
@@ -39,7 +39,7 @@ WORD_FILES: Final[dict[str, WordFile]] = {".srt": srt, ".vtt": vtt, ".json": jso
 """By the suffix of a file's name."""
 
 
-def _unmarked(text: str) -> str:
+def unmarked(text: str) -> str:
     """Without Markdown, as it was spoken, and as long as before."""
     from engines.markup import Markup  # and with it NumPy, which a client that wants no captions has no use for
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from app.cli.captions import captions
 from app.cli.forms import WORD_SUFFIXES
 from app.cli.pieces import TimedWord
-from app.cli.word_files import WORD_FILES
+from app.cli.word_files import WORD_FILES, unmarked
 from tests.cli.test_captions import many, spoken_texts, timed
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def test_srt_is_numbered_captions_with_blank_lines_between(spoken: tuple[str, li
     text, words = spoken
     blocks = WORD_FILES[".srt"](text, words, words[-1].end_ms).split("\n\n")
     for number, (block, caption) in enumerate(
-        zip(blocks, captions(text, words, words[-1].end_ms), strict=True), start=1
+        zip(blocks, captions(unmarked(text), words, words[-1].end_ms), strict=True), start=1
     ):
         match = SRT_CUE.fullmatch(block if block.endswith("\n") else block + "\n")
         assert match is not None
