@@ -21,7 +21,8 @@ _ESCAPED: Final = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _STOP: Final = "。"
 """Ends a sentence with no white space behind it, and has no sound."""
 
-_PLAIN = re.compile(r"[^\\*_~=`\[\]!<&|#\s]+|[^\S\n]+")
+_PLAIN = re.compile(r"[^\\*_~=`\[\]!<&|#\n]+")
+_CELL = re.compile(r"[^\\*_~=`\[\]!<&|#\s]+|[^\S\n]+")  # of a row: words and padding one by one
 _CODE = re.compile(r"[^`|\s]+|[^\S\n]+")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _ENTITY_BEGUN = re.compile(r"&(?:#[0-9]{0,7}|#[xX][0-9a-fA-F]{0,6}|[A-Za-z][A-Za-z0-9]{0,31})?\Z")
@@ -34,11 +35,18 @@ def inline(look: Look, place: Place) -> Answer:
         return _newline(look, place)
     if place.line is Line.RULE:
         return rest_of_rule(look)
-    plain = (_CODE if place.num_ticks else _PLAIN).match(look.text)
+    plain = _plain(place).match(look.text)
     if plain is not None:
         return plain[0]
     rule = _RULES.get(first)
     return rule(look, place) if rule else None
+
+
+def _plain(place: Place) -> re.Pattern[str]:
+    """What means itself. Prose is taken in one go: it is what most text is."""
+    if place.num_ticks:
+        return _CODE
+    return _CELL if place.line is Line.ROW else _PLAIN
 
 
 def _newline(look: Look, place: Place) -> Answer:
