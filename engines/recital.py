@@ -11,6 +11,7 @@ from engines.types import Boundary, Segment, Word
 
 _WORD = re.compile(r"\S+")
 _MARKS = "*_~`"
+_UNTIDY = re.compile(r"\A |  |[^\S ]")
 
 
 class Recital:
@@ -95,6 +96,8 @@ class Recital:
 
 def _tidy(spoken: Spoken) -> Spoken:
     """With one space for any white space: what stood in place of marks is not to be heard, nor are line ends."""
+    if not _UNTIDY.search(spoken.text):
+        return msgspec.structs.replace(spoken, text=spoken.text.rstrip())
     places, text = [0], ""
     for char in spoken.text:
         text += " " if char.isspace() else char
