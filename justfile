@@ -124,6 +124,10 @@ image:
     echo "image: needs podman, or docker with its engine running; neither answers here" >&2
     exit 1
 
+# Write the tables of the settings' reference from the fields of app/settings.py
+settings-page: _test-tools
+    @{{quote(python)}} -m tests.settings_page
+
 # Rebuild the locks from pyproject.toml (`just lock --upgrade`: to the newest versions it allows)
 lock *args: _environment
     #!/usr/bin/env bash

@@ -1,8 +1,10 @@
 """Settings: one frozen Struct a server, read once from the environment. An unknown or malformed variable stops
 start-up; the variables of the other server are known.
+
+The docstring of a field is its row in the reference, which `just settings-page` writes: it begins with what is set, and
+may link to other pages as seen from there.
 """
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
@@ -10,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
+from app.setting_values import ValueRefused, nearest, read_value
 from engines.catalog import MODELS, ModelOptions
 from engines.llm.engine import TextLimits
 from engines.llm.options import MAX_SLOTS as MAX_TEXT_SLOTS
@@ -46,22 +49,41 @@ class TtsSettings(msgspec.Struct, frozen=True):
     """The speech server. Each field is the variable of that name in capitals, behind `TIDING_`."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; `0.0.0.0` is every one of the machine's, and there is no access control."""
     port: Port = 8001
+    """The port to listen on."""
     model: str = "hibari"
-    modes: tuple[str, ...] = ()  # empty: every mode that is installed
+    """The voice model: `hibari`; `magpie`, below; or `fake`, which makes tones at once, for tests."""
+    modes: tuple[str, ...] = ()
+    """The modes to serve; empty: every mode that is installed."""
     log_level: LogLevel = "info"
+    """How much is logged: lines of this level and above."""
     max_sessions: Count = 1024
+    """Open sessions at once; above it a request gets 503, and `/ready` says `full`."""
     max_waiting_chars: Count = 20_000
+    """Characters that may wait in one session; above it, 413."""
     send_rate: Annotated[float, Meta(ge=0)] = 4.0
+    """How fast a WebSocket is sent audio, in times real time, where `init` does not say; 0: as fast as the socket takes
+    it."""
     markdown: bool = True
-    lexicon: str = ""  # empty: none
+    """Whether Markdown is read as a person would read it aloud, where a request does not say."""
+    lexicon: str = ""
+    """The path of a [lexicon](text.md#lexicon): a JSON object of words and how they are said. Empty: none."""
     log_format: LogFormat = "auto"
+    """`text` is for people, `json` an object a line; `auto`: text on a terminal, else JSON."""
     magpie_checkpoint: Annotated[str, Meta(min_length=1)] = DEFAULT_CHECKPOINT
-    magpie_codec: str = ""  # empty: the one that the checkpoint names
+    """The path of a `.nemo` file, or a name on the Hugging Face hub: `owner/name`, or `owner/name@revision`."""
+    magpie_codec: str = ""
+    """The codec, in the same way. Empty: the one that the checkpoint names, or a file of that name beside the
+    checkpoint."""
     magpie_device: Device = "auto"
-    magpie_slots: Annotated[int, Meta(ge=0, le=MAX_SLOTS)] = 0  # 0: as many as fit
+    """Where it computes; `auto`: on the GPU where there is one."""
+    magpie_slots: Annotated[int, Meta(ge=0, le=MAX_SLOTS)] = 0
+    """Sentences that are made at the same time. 0: as many as fit into free memory, at most 256, and 4 on a CPU."""
     magpie_precision: Precision = "auto"
+    """Of the decoder; `auto`: bfloat16 on a GPU, float32 on a CPU."""
     magpie_codec_precision: CodecPrecision = "auto"
+    """Of the codec; `auto`: float16 on a GPU, float32 on a CPU."""
 
     @property
     def limits(self) -> Limits:
@@ -102,22 +124,42 @@ class LlmSettings(msgspec.Struct, frozen=True):
     """The LLM server. Each field is the variable of that name in capitals, behind `TIDING_LLM_`."""
 
     host: str = "127.0.0.1"
+    """The address to listen on."""
     port: Port = 8002
-    model: str = ""  # empty: the embedded one
+    """The port to listen on."""
+    model: str = ""
+    """The path of a GGUF file; empty: SmolLM2-135M-Instruct, which comes with the package."""
     context: Count = 8192
+    """Cells: tokens that all conversations together may hold in the cache; none is longer, nor longer than the model
+    was trained for."""
     slots: Annotated[int, Meta(ge=1, le=MAX_TEXT_SLOTS)] = 16
-    threads: Annotated[int, Meta(ge=0)] = 0  # 0: what is best here
-    gpu_layers: Annotated[int, Meta(ge=-1)] = -1  # all of them
+    """Conversations that are in the cache at the same time; others are put aside and brought back."""
+    threads: Annotated[int, Meta(ge=0)] = 0
+    """Of the processor, for a step. 0: half of its cores for a step of one token, all for others."""
+    gpu_layers: Annotated[int, Meta(ge=-1)] = -1
+    """Layers on the GPU, where llama.cpp was compiled for one; -1: all."""
     kv_type: KvType = "f16"
+    """How the cache keeps numbers."""
     flash_attention: FlashAttention = "auto"
-    chat_template: str = ""  # empty: the model's own
+    """Whether attention is computed in blocks; caches below 16 bits need it."""
+    chat_template: str = ""
+    """A Jinja template, or the path of one; empty: the model's own."""
     max_sessions: Count = 64
+    """Open streams and chats at once; above it an error, or 503."""
     remembered: Annotated[int, Meta(ge=0)] = 8
+    """Chats over HTTP whose cache is kept when they are over, for their next turn."""
     step_ms: Annotated[float, Meta(gt=0)] = 100.0
-    origins: tuple[str, ...] = ()  # beside the pages that the speech server serves here
+    """What a step may take, in milliseconds, where a prompt is read beside others who write: less lets them wait less,
+    and the prompt longer."""
+    origins: tuple[str, ...] = ()
+    """[Pages](llm.md#pages-of-other-servers) that may talk to this server beside those that the speech server serves:
+    `https://example.com`; a `*` stands for any part, one alone for every page."""
     speech_port: Port = 8001
+    """Where the speech server serves such pages."""
     log_level: LogLevel = "info"
+    """How much is logged: lines of this level and above."""
     log_format: LogFormat = "auto"
+    """`text` is for people, `json` an object a line; `auto`: text on a terminal, else JSON."""
 
     @property
     def limits(self) -> TextLimits:
@@ -145,7 +187,9 @@ def read_settings(environment: Mapping[str, str]) -> TtsSettings:
     """
     settings = _read(TtsSettings, PREFIX, environment)
     if settings.model not in MODELS:
-        raise SettingsError(f"{PREFIX}MODEL={settings.model!r}: expected one of {', '.join(MODELS)}")
+        near = nearest(settings.model.lower(), list(MODELS))
+        meant = f"; did you mean {near}?" if near else ""
+        raise SettingsError(f"{PREFIX}MODEL={settings.model!r}: expected one of {', '.join(MODELS)}{meant}")
     return settings
 
 
@@ -171,7 +215,7 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
     known = [*_variables(TtsSettings, PREFIX), *_variables(LlmSettings, LLM_PREFIX)]
     for name in environment:
         if name.startswith(PREFIX) and name not in known:
-            raise SettingsError(f"{name} is not a setting{_nearest(name, known)}")
+            raise SettingsError(f"{name} is not a setting{_meant(name, known)}")
 
 
 def _variables(kind: type[msgspec.Struct], prefix: str) -> list[str]:
@@ -179,14 +223,12 @@ def _variables(kind: type[msgspec.Struct], prefix: str) -> list[str]:
 
 
 def _value(name: str, text: str, kind: object) -> object:
-    is_list = kind == tuple[str, ...]
-    value = [item.strip() for item in text.split(",") if item.strip()] if is_list else text
     try:
-        return msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError as error:
+        return read_value(text, kind)
+    except ValueRefused as error:
         raise SettingsError(f"{name}={text!r}: {error}") from None
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.removeprefix(PREFIX), [other.removeprefix(PREFIX) for other in known], n=1)
-    return f"; did you mean {PREFIX}{near[0]}?" if near else f"; the settings are {', '.join(known)}"
+def _meant(name: str, known: list[str]) -> str:
+    near = nearest(name.removeprefix(PREFIX).upper(), [other.removeprefix(PREFIX) for other in known])
+    return f"; did you mean {PREFIX}{near}?" if near else f"; the settings are {', '.join(known)}"

@@ -18,7 +18,7 @@ from litestar.routes import WebSocketRoute
 
 from app import errors as app_errors
 from app import llm, llm_messages, tts
-from app.settings import LLM_PREFIX, PREFIX, SHARED, LlmSettings, TtsSettings
+from app.settings import LlmSettings, TtsSettings
 from engines.catalog import MODELS
 from engines.engine import Engine
 from engines.errors import SpeechError
@@ -29,6 +29,7 @@ from engines.session import Session
 from engines.types import Frame, Limits
 from modes.messages import ClientMessage, ServerMessage, SpokenWord
 from modes.registry import installed
+from tests import settings_page
 from tests.reading_docs import PAGES, anchors, links, reference, rows, sections
 from tests.serving import ROOT
 
@@ -197,22 +198,16 @@ def test_every_other_code_over_http_is_in_the_reference() -> None:
     assert not [code for code in codes if f"`{code}`" not in reference("errors")]
 
 
-SETTINGS = [
-    *((PREFIX + field.name.upper(), field, "") for field in msgspec.structs.fields(TtsSettings)),
-    *(
-        (LLM_PREFIX + field.name.upper(), field, SHARED.get(field.name, ""))
-        for field in msgspec.structs.fields(LlmSettings)
-    ),
-]
+def test_the_settings_are_as_their_fields_say() -> None:
+    text = settings_page.PAGE.read_text("utf-8")
+    assert text == settings_page.written(text), "`just settings-page` writes it"
+    assert set(rows(text)) >= {setting.variable for setting in settings_page.SETTINGS}
 
 
-@pytest.mark.parametrize(("name", "field", "shared"), SETTINGS, ids=[name for name, _, _ in SETTINGS])
-def test_every_setting_and_its_default_is_in_the_reference(
-    name: str, field: msgspec.structs.FieldInfo, shared: str
-) -> None:
-    row = rows(reference("settings"))[name]
-    words = {(): ("all ", "empty "), "": ("empty ",)}
-    assert row.startswith(words.get(field.default, (f"`{shared or field.default}` ",)))
+@pytest.mark.parametrize("setting", settings_page.SETTINGS, ids=lambda setting: setting.variable)
+def test_every_setting_says_what_it_does(setting: settings_page.Setting) -> None:
+    assert setting.doc.endswith("."), f"{setting.field} has no sentence behind it"
+    assert rows(reference("settings"))[setting.variable].startswith(("empty ", f"`{setting.shown_default}` "))
 
 
 def test_every_model_is_in_the_reference() -> None:

@@ -109,7 +109,7 @@ def test_without_the_llm_it_says_what_to_do(tmp_path: Path, what: list[str]) -> 
 
 def test_a_wrong_setting_ends_a_server_with_status_2() -> None:
     done = run("serve", "tts", port="many")
-    assert (done.returncode, done.stderr[:29]) == (2, b"tiding: TIDING_PORT='many': E")
+    assert (done.returncode, done.stderr[:29]) == (2, b"tiding: TIDING_PORT='many': e")
 
 
 @pytest.mark.slow
