@@ -84,6 +84,10 @@ test-magpie *args: setup-test
     "$python" -m pytest --override-ini testpaths=tests/magpie "$@" || status=$?
     exit $status
 
+# Test in a real browser, and with ffmpeg itself (installs Debian's Chromium and ffmpeg where it may)
+test-page *args: setup-test (_install "page" "what drives a browser, about 50 MB: about 10 s") _players
+    @{{quote(python)}} -m pytest --override-ini testpaths=tests/page "$@"
+
 # Check style: ruff's rules and its formatting
 lint: _test-tools
     @{{quote(python)}} -m ruff check
@@ -240,6 +244,23 @@ _magpie-environment:
     $env/bin/python -c 'import torch' 2>/dev/null || pip --require-hashes -r <(only_cuda)
     echo "$now" >$env/.tiding
     echo "setup: done in $((SECONDS - start)) s"
+
+# Install Chromium and ffmpeg, if they are missing and this is root on a Debian; else say what to install
+[private]
+_players:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    missing=()
+    [[ -n ${CHROMIUM:-} ]] || command -v chromium chromium-browser google-chrome >/dev/null || missing+=(chromium)
+    command -v ffmpeg >/dev/null || missing+=(ffmpeg)
+    if ((${#missing[@]} == 0)); then exit; fi
+    if ((EUID)) || ! command -v apt-get >/dev/null; then
+        echo "test-page: needs ${missing[*]} (Debian: apt install ${missing[*]}); CHROMIUM names a browser that is not on PATH" >&2
+        exit 1
+    fi
+    echo "setup: installing ${missing[*]} with apt-get, about 300 MB: about a minute on a fast line"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq && apt-get install -qq --no-install-recommends "${missing[@]}" >/dev/null
 
 # Say which test recipes `just test` does not run
 [private]
