@@ -12,6 +12,7 @@ from engines.reading.english import (
     letters,
     money,
     phones,
+    places,
     quantities,
     roman,
     symbols,
@@ -29,8 +30,9 @@ def _reader(order: str, *, has_and: bool) -> Reader:
     rules = (
         *addresses.RULES,
         *calendar.rules(order),
-        *numeric(*clock.RULES, *money.RULES, *phones.RULES),
+        *numeric(*clock.RULES, *money.RULES, *counting.GROUPED, *phones.RULES),
         *abbreviated.RULES,
+        *places.RULES,
         *letters.RULES,
         *numeric(*quantities.RULES, *counting.NAMES, *calendar.YEARS, *counting.RULES),
         *numeric(*letters.MIXED, *counting.LEFT_OVER),

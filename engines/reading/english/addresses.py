@@ -161,5 +161,6 @@ RULES: Final = (
     ),
     rule(rf"(?<![\w.])\.(?:env|gitignore|bashrc|{_ENDINGS})(?!\w)", lambda match: f"dot {_ending(match[0][1:])}"),
     rule(r"(?<![\w@])@[A-Za-z_](?:[\w.]{0,40}\w)?", _handle),
+    rule(r"(?<![\w#&])#(?=[A-Z]{1,5}-\d)", "number"),
     rule(r"(?<![\w#&])#(?=\w{0,60}[A-Za-z])\w{1,60}", _hashtag),
 )

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from engines.reading.english.numbers import DASH, START, cardinal, ordinal_words, plural, year_words
+from engines.reading.english.numbers import DASH, START, cardinal, code, ordinal_words, plural, year_words
 from engines.reading.number_words import whole
 from engines.reading.rules import Rule, after, before, rule, stopped
 
@@ -36,7 +36,8 @@ _ABOUT = re.compile(
     r"[Tt]otal of|all|only|[Ee]xactly|weighs?|costs?|worth) $"
 )
 _IN_OLD_YEAR = re.compile(r"\b(?:[Ii]n|[Ss]ince|[Uu]ntil|[Ff]rom|[Bb]y|[Yy]ear|[Aa]round|[Cc]irca) $")
-_DUE = re.compile(r"\b(?:on|by|until|before|after|from|due|dated|since) $")
+_DUE = re.compile(r"\b(?:on|by|until|before|after|from|due|dated|since) $", re.IGNORECASE)
+_QUARTER = re.compile(r"\b[QH][1-4] $")
 
 
 def _date(day: int, month: int, year: str, *, is_day_first: bool) -> str:
@@ -73,6 +74,8 @@ def _numeric(match: re.Match[str], order: str) -> str | None:
 def _short_numeric(match: re.Match[str], order: str) -> str | None:
     """ "on 3/15": without a year, only where a date is due."""
     first, second = int(match["first"]), int(match["second"])
+    if match[0] == "9/11":  # which has become a name
+        return None
     if not _DUE.search(before(match)) or first < 1 or second < 1 or min(first, second) > 12 or max(first, second) > 31:
         return None
     if max(first, second) <= 12 and not order:
@@ -116,6 +119,8 @@ def _name_range(match: re.Match[str]) -> str:
 def _year(match: re.Match[str]) -> str | None:
     """A bare number that may be a year, if nothing shows that it counts things."""
     front, rest = before(match), after(match)
+    if _QUARTER.search(front):
+        return year_words(match[0])
     if match[0] < "1100":
         return year_words(match[0]) if _IN_OLD_YEAR.search(front) else None
     if _ABOUT.search(front) and int(match[0]) < 2000:
@@ -141,7 +146,7 @@ def _decade(match: re.Match[str]) -> str:
 def _with_era(match: re.Match[str]) -> str:
     letters = match["era"].replace(".", "")
     written = match["year"].replace(",", "")
-    words = year_words(written) if len(written) == 4 else whole(written, "en")
+    words = year_words(written) if len(written) == 4 else code(written) if len(written) == 3 else whole(written, "en")
     return stopped(match, f"{words} {letters}")
 
 

@@ -63,11 +63,31 @@ def _zulu(match: re.Match[str]) -> str | None:
     return f", {words}{' UTC' if match[0][-1] == 'Z' else ''}"
 
 
+def _military(match: re.Match[str]) -> str:
+    """0900 hours."""
+    hour, minute = int(match["hour"]), int(match["minute"])
+    first = f"{'oh ' if hour < 10 else ''}{cardinal(hour, 'en')}" if hour else "zero"
+    if not minute:
+        return f"{first} hundred"
+    return f"{first} {'oh ' if minute < 10 else ''}{cardinal(minute, 'en')}"
+
+
+def _hours_and_minutes(match: re.Match[str]) -> str:
+    """1h30, 2h05m."""
+    hour, minute = int(match["hour"]), int(match["minute"])
+    hours = f"{cardinal(hour, 'en')} hour{'' if hour == 1 else 's'}"
+    return f"{hours} {cardinal(minute, 'en')}" + (
+        f" minute{'' if minute == 1 else 's'}" if match[0][-1] in "mn" else ""
+    )
+
+
 _FIRST: Final = _TIME.format("") + "?" + _HALF.format("half") + "?"
 _LAST: Final = _TIME.format("last_") + "?" + _HALF.format("last_half") + "?"
 
 RULES: Final = (
     rule(rf"(?<=T){_TIME.format('')}(?::\d\d(?:\.\d{{1,6}})?)?Z?(?!\w)", _zulu),
+    rule(rf"{START}(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?= hours\b)", _military),
+    rule(rf"{START}(?P<hour>\d{{1,2}})h(?P<minute>[0-5]\d)(?:m|min)?(?!\w)", _hours_and_minutes),
     rule(rf"{START}{_FIRST} ?{DASH} ?{_LAST}(?!{DASH}?\w)(?![:/%]\d?)(?!\.\d)", _range),
     rule(rf"{START}{_TIME.format('')}:(?P<second>[0-5]\d)(?![\w:]){_HALF.format('half')}?", _seconds),
     rule(rf"{START}{_TIME.format('')}(?![\d:]){_HALF.format('half')}?(?:(?!\w)|(?=ish\b))", _time),

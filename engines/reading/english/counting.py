@@ -28,9 +28,12 @@ _NAMED = re.compile(
     r"Area|[Gg]ate|Studio|Building|[Tt]rain|[Pp]ort|I)[ -](?:[A-Z]{2} )?$"
 )
 _SECRET = re.compile(
-    r"\b(?:code|PIN|passcode|password|OTP|ZIP|zip|postcode|(?:serial|account|confirmation|tracking|order|reference|"
-    r"case|ticket|booking|policy|card|routing|member(?:ship)?) (?:number|no\.|ID|#))(?: is| was|:)?:? ?#?$"
+    r"\b(?:code|PIN|passcode|password|OTP|ZIP|postcode|extension|ISBN(?:-1[03])?|SSN|IMEI|"
+    r"(?:serial|account|confirmation|tracking|order|reference|case|ticket|booking|policy|card|routing|member(?:ship)?|"
+    r"part|model|invoice) (?:number|no\.|ID|#)|end(?:s|ing) in|last (?:four|4)(?: digits)?)(?: is| are| was|:)?:? ?#?$",
+    re.IGNORECASE,
 )
+_MODEL = re.compile(r"\b[A-Z]{2,3} $")
 _CALLED = re.compile(r"\b(?:[Cc]all|[Cc]alled|[Cc]alling|[Dd]ial|[Dd]ialed|[Tt]ext|[Pp]hone|[Rr]ing|[Pp]ress) $")
 _RATED = re.compile(
     r"\b(?:rate|rated|rating|score|scored|scores|gave it an?|give it an?|got an?|pain|is an?)(?: of)?:? $"
@@ -105,12 +108,32 @@ def _named(match: re.Match[str]) -> str | None:
     front = before(match)
     if _SECRET.search(front):
         return digits(match[0], "en")
+    if len(match[0]) == 4 and _MODEL.search(front):
+        return code(match[0])
     if len(match[0]) <= 6 and (match[0] in _EMERGENCY or _CALLED.search(front)):
         return digits(match[0], "en")
     return code(match[0]) if _NAMED.search(front) else None
 
 
-NAMES: Final = (rule(rf"{START}{DIGITS}(?![\w.,]\d|{DASH}\d|\w)", _named),)
+def _copied(match: re.Match[str]) -> str | None:
+    """A number in groups that somebody writes down: case number 2024-0815."""
+    if not _SECRET.search(before(match)):
+        return None
+    return ", ".join(digits(part, "en") for part in re.split(DASH, match[0]))
+
+
+GROUPED: Final = (
+    rule(
+        rf"{START}(?:[1-9]\d{{0,2}}(?: 000){{1,5}}|[1-9]\d?(?: \d{{3}}){{2,5}})(?![\w]|{DASH}\d| ?\d|[.,]\d)",
+        lambda match: number(match[0].replace(" ", "")),
+    ),
+)
+"""1 000 000, which might be dialled as well."""
+
+NAMES: Final = (
+    rule(rf"{START}\d{{1,13}}(?:{DASH}\d{{1,13}}){{1,5}}(?!\w|{DASH}\w)", _copied),
+    rule(rf"{START}{DIGITS}(?![\w.,]\d|{DASH}\d|\w)", _named),
+)
 """Numbers that name, before those that may be years."""
 
 RULES: Final = (
@@ -124,7 +147,7 @@ RULES: Final = (
         rf"{START}(?P<number>{DIGITS})[xX]/(?P<per>day|week|month|year|hour|night)(?!\w)",
         lambda match: f"{number(match['number'])} times a {match['per']}",
     ),
-    rule(rf"(?<![\w.])(?P<number>{DIGITS})[xX×](?!\w|\^| ?[-+=] ?\d)", lambda m: f"{number(m['number'])} times"),
+    rule(rf"(?<![\w.])(?P<number>{DECIMAL})[xX×](?!\w|\^| ?[-+=] ?\d)", lambda m: f"{number(m['number'])} times"),
     rule(rf"{START}(?P<first>\d{{1,3}}):(?P<second>\d{{1,3}})(?![\w:])", _ratio),
     rule(rf"{START}{INTEGER}(?:st|nd|rd|th|ST|ND|RD|TH)(?!\w)", lambda m: ordinal_words(m[0][:-2])),
     rule(

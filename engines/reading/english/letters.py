@@ -39,6 +39,13 @@ _WORDS: Final = {
     "WW2": "World War Two",
     "OAuth2": "O Auth two",
     "kWh": "kilowatt hours",
+    "he/she": "he or she",
+    "He/she": "He or she",
+    "she/he": "she or he",
+    "s/he": "he or she",
+    "him/her": "him or her",
+    "his/her": "his or her",
+    "his/hers": "his or hers",
 }
 _PRODUCT: Final = (
     r"(?P<front>\b(?:[Vv]ersion|[Rr]elease|Python|Node(?:\.js)?|Ubuntu|Debian|Fedora|Windows|iOS|iPadOS|macOS|Android|"
@@ -152,7 +159,7 @@ MIXED: Final = (
     rule(r"(?<![\w.])(?P<letters>[^\W\d_]{1,12})-?(?P<number>\d{1,3}\.\d{1,3})(?!\w|\.\d)", _model),
     rule(r"(?<![\w.])(?P<number>\d{1,4}\.\d{1,4})(?P<letters>[a-z]{1,3})(?!\w)", _revision),
     rule(
-        r"(?<![\w.])(?!(?:mid|pre|post|non|anti|ex|over|under|sub|top|all)-)(?=[\w-]{0,30}[^\W\d_])(?=[\w-]{0,30}\d)(?:[^\W\d_]{1,20}-?(?=\d)|\d{1,20}-?(?=[^\W\d_])|\d{1,20}-(?=\d)){1,8}"
+        r"(?<![\w.])(?!(?i:mid|pre|post|non|anti|ex|over|under|sub|top|all)-)(?=[\w-]{0,30}[^\W\d_])(?=[\w-]{0,30}\d)(?:[^\W\d_]{1,20}-?(?=\d)|\d{1,20}-?(?=[^\W\d_])|\d{1,20}-(?=\d)){1,8}"
         r"(?:\d{1,20}|[A-Z]{1,8}|[a-z]{1,2})(?!\w|\.\d)",
         _mixed,
     ),

@@ -84,8 +84,7 @@ def _money(match: re.Match[str]) -> str:
     names = [name.replace("_", " ").split("/") for name in _NAMES[symbol].split()]
     words = _amount(written, scale(big), names, is_attribute=is_in_front(match))
     if first := groups.get("first"):
-        first_scale = groups.get("first_scale")
-        words = f"{number(first)} {f'{scale(first_scale)} ' if first_scale else ''}to {words}"
+        words = f"{_first(first, groups.get('first_scale') or '', big, names)} to {words}"
     sign = {"-": "minus ", "−": "minus ", "+": "plus "}.get(groups.get("sign") or "", "")
     per = groups.get("per")
     return f"{sign}{words} per {_PERIODS.get(per, per)}" if per else f"{sign}{words}"
@@ -103,11 +102,35 @@ def _amount(written: str, big: str, names: list[list[str]], *, is_attribute: boo
     return f"{units} and {parts}" if int(whole or 0) else parts
 
 
+def _first(written: str, first_scale: str, big: str, names: list[list[str]]) -> str:
+    """The lower end of a range: its unit is only said where it has hundredths."""
+    if re.search(r"\.\d\d$", written) and not first_scale and not big:
+        return _amount(written, "", names, is_attribute=False)
+    return f"{number(written)} {scale(first_scale)}".rstrip()
+
+
+def _continental(match: re.Match[str]) -> str:
+    """3,50 €, €1.000,50."""
+    names = [name.split("/") for name in _NAMES["€"].split()]
+    return _amount(match["number"].replace(".", "").replace(",", "."), "", names, is_attribute=False)
+
+
+def _pence(match: re.Match[str]) -> str | None:
+    """20p, beside pounds."""
+    return (
+        f"{number(match['number'])} {'penny' if match['number'] == '1' else 'pence'}" if "£" in match.string else None
+    )
+
+
 def _cents(match: re.Match[str]) -> str:
     return f"{number(match['number'])} {'cent' if match['number'] == '1' or is_in_front(match) else 'cents'}"
 
 
+_COMMA: Final = r"(?P<number>\d{1,3}(?:\.\d{3}){0,4},\d{2})(?![\w]|[.,]\d)"
+
 RULES: Final = (
+    rule(rf"(?<![\w$])€{SPACE}?{_COMMA}", _continental),
+    rule(rf"{START}{_COMMA}{SPACE}?€", _continental),
     rule(
         rf"(?<![\w$]){_SIGN}(?P<symbol>{_SYMBOL}){SPACE}?{_RANGE}(?:(?P=symbol))?(?P<number>{DECIMAL}){_SCALE}{_PER}",
         _money,
@@ -119,4 +142,5 @@ RULES: Final = (
         _money,
     ),
     rule(rf"{START}(?P<number>{DECIMAL}){SPACE}?¢", _cents),
+    rule(rf"{START}(?P<number>\d{{1,2}})p(?!\w)", _pence),
 )

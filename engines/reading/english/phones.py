@@ -15,6 +15,9 @@ _STATE: Final = re.compile(
     r"\b(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|"
     r"W[AIVY]),? $"
 )
+_TO_CALL: Final = re.compile(
+    r"\b(?:call|dial|ring|text|phone|tel\.?|(?:phone|my|your|the) number is):? $", re.IGNORECASE
+)
 
 
 def _group(text: str) -> str:
@@ -48,6 +51,11 @@ def _zip(match: re.Match[str]) -> str | None:
     return _groups(match) if _STATE.search(before(match)) else None
 
 
+def _local(match: re.Match[str]) -> str | None:
+    """555 0199, where somebody is to be called."""
+    return _groups(match) if _TO_CALL.search(before(match)) else None
+
+
 RULES: Final = (
     rule(rf"(?<![\w.,/-])(?P<number>\+\d{{1,3}}(?:{_GAP}?\(?\d{{1,5}}\)?){{2,6}}){_EXTENSION}{_END}", _phone),
     rule(
@@ -59,6 +67,7 @@ RULES: Final = (
         _phone,
     ),
     rule(rf"{_START}(?P<number>\d{{3}}-\d{{4}}){_EXTENSION}{_END}", _phone),
+    rule(rf"{_START}\d{{3}} \d{{4}}{_END}", _local),
     rule(rf"{_START}(?P<number>0\d{{2,4}}[ -]\d{{3,4}}(?:[ -]\d{{3,4}})?){_EXTENSION}{_END}", _phone),
     rule(rf"{_START}\d{{4}}(?:[ -]\d{{4}}){{2,4}}{_END}", _groups),
     rule(rf"{_START}\d{{3}}-\d{{2}}-\d{{4}}{_END}", _groups),

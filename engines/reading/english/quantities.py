@@ -21,12 +21,21 @@ _NOUN_FOLLOWS = re.compile(
 )
 _ARTICLE = re.compile(r"\b(?:[Aa]n?|[Tt]his|[Tt]hat) $")
 _QUOTATION = re.compile(r"(?:^|[\s(])\"[^\"]*$")
+_TURNED = re.compile(r" ?(?:angle|turn|rotation|bend|slope|incline|arc|corner|view|tilt|change|heat|weather)\b")
+_MANY = re.compile(
+    r" (?:dollars|euros|pounds|people|users|customers|members|followers|subscribers|downloads|views|visitors|copies|"
+    r"parameters|tokens|residents|inhabitants|deaths|cases|jobs|shares|units|lines)\b"
+)
+"""What is counted in millions where "m" stands behind a number."""
+
+_VOWEL = re.compile(r"(?:[aeio]|hour)")
 _INCHES = re.compile(r"\.?(?:$|[\s]*[,;.!?)x×]|\s(?:by|wide|long|tall|high|thick|deep|in diameter|of|and|screen|or)\b)")
 
 
 def is_in_front(match: re.Match[str]) -> bool:
     """Whether a match stands between an article and a noun, where English has no plural: "a 5 km run"."""
-    return bool(_ARTICLE.search(before(match)) and _NOUN_FOLLOWS.match(after(match)))
+    rest = after(match)
+    return bool(_TURNED.match(rest) or (_ARTICLE.search(before(match)) and _NOUN_FOLLOWS.match(rest)))
 
 
 def is_singular(match: re.Match[str]) -> bool:
@@ -53,23 +62,30 @@ def _unit_words(symbol: str, power: str, *, is_one: bool) -> str:
 
 def _units(match: re.Match[str]) -> str | None:
     """5 km, 20 km/h, 9.81 m/s², 5-10 kg, 60 lbs."""
-    symbol, power, rest = match["unit"], match["power"] or "", after(match)
+    written, power, rest = match["unit"], match["power"] or "", after(match)
+    symbol = "min" if written == "m" and re.search(r"\dh ?$", before(match)) else written
     if symbol == "in" and not match["below"] and not _is_inches(match):
         return None
     if (power and symbol not in AREAS) or re.fullmatch(r"[01]s", match[0]):  # 1s and 0s
         return None
-    if symbol == "m" and re.search(r"\dh ?$", before(match)):
-        symbol = "min"
-    has_stop = rest.startswith(".") and symbol in _STOPPED and re.match(r"\.(?: [a-z]|\s*$|[,;:)?!])", rest)
-    words = f"{amount(match)} {_unit_words(symbol, power, is_one=is_singular(match))}"
+    if symbol == "m" and _MANY.match(rest):
+        return None
+    has_stop = rest.startswith(".") and written in _STOPPED and re.match(r"\.(?: [a-z]|\s*$|[,;:)?!])", rest)
+    words = _counted_unit(match, symbol, power)
     if below := match["below"]:
         words += f" per {_below(below)}"
     return None if has_stop else words
 
 
+def _counted_unit(match: re.Match[str], symbol: str, power: str = "") -> str:
+    """ "five kilograms", "half an hour"."""
+    count, name = amount(match), _unit_words(symbol, power, is_one=is_singular(match))
+    return f"{count}{'n' if count.endswith('half a') and _VOWEL.match(name) else ''} {name}"
+
+
 def _stopped_unit(match: re.Match[str]) -> str:
     """5 lb. of flour."""
-    return stopped(match, f"{amount(match)} {_unit_words(match['unit'], '', is_one=is_singular(match))}")
+    return stopped(match, _counted_unit(match, match["unit"]))
 
 
 def _below(text: str) -> str:
@@ -98,7 +114,7 @@ def _degrees(match: re.Match[str]) -> str:
 
 
 def _feet(match: re.Match[str]) -> str:
-    """5'11": five foot eleven; 6'."""
+    """5'11": five foot eleven; 6'; 8' x 4'."""
     feet, inches = match["number"], match.groupdict().get("inches")
     if inches:
         return f"{number(feet)} foot {number(inches)}"
@@ -125,8 +141,11 @@ RULES: Final = (
     rule(rf"{_NUMBER}{SPACE}?°{SPACE}?(?P<scale>[CFNSEW](?![\w]))?", _degrees),
     rule(rf"{START}(?P<number>\d{{1,3}})['’′]{SPACE}?(?P<inches>\d{{1,2}}(?:\.\d)?)(?:[\"”″]|['’]['’]|(?!\w))", _feet),
     rule(rf"{_NUMBER}(?:[\"”](?!\w|[x×]\D)|[\"”](?=[x×]\d)|″)", _inches),
-    rule(rf"{START}(?P<number>{DECIMAL})(?:′|['’](?= (?:tall|high|wide|long|deep|by|x)\b))", _feet),
-    rule(r"(?<!\w)x(?= ?\d)", _by),
+    rule(
+        rf"{START}(?P<number>{DECIMAL})(?:′|['’](?= (?:tall|high|wide|long|deep|by|x)\b|{SPACE}?[x×]{SPACE}?\d))", _feet
+    ),
+    rule(r"(?:(?<=\d['’]x)|(?<=\d['’] x ))(?P<number>\d{1,3})['’]", _feet),
+    rule(r"(?<!\w)[x×](?= ?\d)", _by),
     rule(
         rf"{_NUMBER}(?:{SPACE}|-)?(?P<unit>{_UNIT})(?P<power>{_POWER})?"
         rf"(?:/(?P<below>(?:{_UNIT}|s|h|d){_POWER}?))?{_BEHIND}",

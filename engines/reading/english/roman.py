@@ -62,4 +62,15 @@ def _is_one(match: re.Match[str], previous: str) -> bool:
     return previous in ("Type", "Class", "Phase", "Stage", "Grade", "Level") and not _VERB.match(rest)
 
 
-RULES: Final = (rule(rf"(?<![\w.'’-])(?=[IVXL]){_CANONICAL}(?!\w|-\w|['’](?!s\b)\w|\.[A-Z])", _numeral),)
+def _small(match: re.Match[str]) -> str | None:
+    """Scene iii, page iv."""
+    found = _PREVIOUS.search(before(match))
+    if found is None or found[2].lower() not in (*_PARTS, "page"):
+        return None
+    return cardinal(_value(match[0].upper()), "en")
+
+
+RULES: Final = (
+    rule(r"(?<![\w.'’-])(?:i{2,3}|iv|vi{1,3}|ix|xi{1,3}|xi?v|xvi{1,3}|xi?x)(?!\w|-\w|['’]\w)", _small),
+    rule(rf"(?<![\w.'’-])(?=[IVXL]){_CANONICAL}(?!\w|-\w|['’](?!s\b)\w|\.[A-Z])", _numeral),
+)

@@ -20,10 +20,6 @@ _SAID: Final = {
     "≈": "about",
     "≠": "is not equal to",
     "!=": "is not equal to",
-    "≤": "less than or equal to",
-    "<=": "less than or equal to",
-    "≥": "greater than or equal to",
-    ">=": "greater than or equal to",
     "√": "the square root of",
     "∞": "infinity",
     "−": "minus",
@@ -39,13 +35,23 @@ _SAID: Final = {
     "£": "pound",
     "¥": "yen",
     "¢": "cents",
-    "->": "to",
-    "=>": "to",
-    "→": "to",
     "µ": "micro",
     "Ω": "ohms",
     "¬": "not",
 }
+_COMPARED: Final = {
+    **{"<": "less than", ">": "greater than"},
+    **{"<=": "less than or equal to", "≤": "less than or equal to"},
+    **{">=": "greater than or equal to", "≥": "greater than or equal to"},
+}
+_VERBED = re.compile(
+    r"\b(?:is|are|was|were|be|been|being|has|have|had|with|of|for|to|at|in|by|from|if|when|than|that|and|or|not) ?$",
+    re.IGNORECASE,
+)
+_COMMANDED = re.compile(
+    r"\b(?:[Cc]lick|[Gg]o to|[Oo]pen|[Ss]elect|[Cc]hoose|[Tt]ap|[Nn]avigate|[Pp]ress|[Mm]enu|[Uu]nder|then)\b"
+)
+_LETTER_BEFORE = re.compile(r"[^\W\d_]{2,} $")
 _SILENT: Final = "*_^~`|\\{}<>®™℠•·¤¦†‡◦▪■□●○′″#/₹₩₽₺₴₫₪₿⁄"
 _POWERS: Final = {"2": "squared", "3": "cubed"}
 _SUPERSCRIPTS: Final = "⁰¹²³⁴⁵⁶⁷⁸⁹"
@@ -69,7 +75,30 @@ def _superscript(match: re.Match[str]) -> str:
 
 
 def _compared(match: re.Match[str]) -> str:
-    return "less than" if match[0] == "<" else "greater than"
+    """x > 5, is > 5; Settings > General."""
+    front, rest = before(match), after(match)
+    if match[0] == ">" and re.search(r"\b[A-Z][\w ]{1,30} $", front) and re.match(r" [A-Z][a-z]", rest):
+        return "then"
+    has_operand = re.search(r"[\w)\]²³%°] ?$", front) and not _VERBED.search(front)
+    return f"is {_COMPARED[match[0]]}" if has_operand else _COMPARED[match[0]]
+
+
+def _arrow(match: re.Match[str]) -> str:
+    """A -> B; File -> Save As; at the beginning it is an ornament."""
+    front = before(match)
+    if not front.strip():
+        return ""
+    return "then" if _COMMANDED.search(front) and _LETTER_BEFORE.search(front) else "to"
+
+
+def _star(match: re.Match[str]) -> str | None:
+    """The sign itself: the * key, # or *."""
+    is_named = re.search(r"\b(?:the|an|or|and|[Pp]ress) $", before(match))
+    return "star" if is_named and re.match(r"$|[.,;:!?]| (?:key|sign|symbol|button|or|and)\b", after(match)) else None
+
+
+def _divided(match: re.Match[str]) -> str:
+    return "divided by" if re.match(r" ?\d[\d.,]* ?=", after(match)) else "over"
 
 
 def _between_words(match: re.Match[str]) -> str:
@@ -86,10 +115,13 @@ RULES: Final = (
     rule(rf"[{_SUPERSCRIPTS}]{{1,3}}", _superscript),
     rule(rf"[{VULGAR}]", lambda match: fraction(match[0])),
     rule(r"(?<!\S)\*(?=\d)", "star"),
+    rule(r"(?<!\S)\*(?!\w)", _star),
+    rule(r"->|=>|→", _arrow),
+    rule(r"<=|>=|≤|≥", _compared),
     rule(r"(?<=\w)\*\*(?=\w)", "to the power of"),
     rule(r"(?<!\S)#(?!\w)", "hash"),
     rule(r"(?<=\d)\*(?=\d)|(?<=\d )\*(?= \d)|(?<=\w )\*(?= \w)", "times"),
-    rule(r"(?<=\d)/(?=\d)|(?<=\d )/(?= \d)", "over"),
+    rule(r"(?<=\d)/(?=\d)|(?<=\d )/(?= \d)", _divided),
     rule(rf"(?<={_OPERAND})[<>](?=[\w(-])|(?<={_OPERAND} )[<>](?= [\w(-])|(?<!\S)[<>](?= ?\d)", _compared),
     rule(r"(?<!\w)[~≈](?= ?[$€£]?\d)", "about"),
     rule(r"(?<!\w)#(?=\d)", "number"),

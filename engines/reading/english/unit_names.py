@@ -96,6 +96,8 @@ _COUNTED: Final = {
     "kΩ": "kilohm",
     "hp": "horsepower/horsepower",
     "psi": "P S I/P S I",
+    "mmHg": "millimeter of mercury/millimeters of mercury",
+    "atm": "atmosphere",
 }
 
 
