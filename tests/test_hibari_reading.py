@@ -123,3 +123,10 @@ def test_any_number_of_sounds_finds_its_words(reader: Reader, words: list[str]) 
     assert [word.text for word in read.words] == words
     assert heard(read).count("wˈɪn") == words.count("Nguyen")
     assert heard(read).count("ʃɪvˈɔn") == words.count("Siobhan.")
+
+
+def test_a_clients_own_mark_for_phonemes_is_text(reader: Reader) -> None:
+    """hibari's front end takes `[word](/phonemes/)` for its own."""
+    text = "Say [cat](/dɔɡ/) now."
+    assert "kˈæt" in heard(reader.read(text))
+    assert [word.text for word in reader.read(text).words] == text.split()

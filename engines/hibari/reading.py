@@ -128,7 +128,7 @@ class Reader:
     def read(self, text: str, sounds: Sequence[Sound] = ()) -> Reading:
         """The reading of a segment of text; no ids when nothing in it is pronounced. What `sounds` say of places in the
         text goes before the dictionary, where any of it is in the network's alphabet."""
-        prescribed = _prescribe(text, sounds)
+        prescribed = _prescribe(text.replace("](", ")("), sounds)  # hibari's own mark for phonemes is not a client's
         normal = _LONG_NUMBER.sub(lambda run: " ".join(run.group()), normalize(prescribed.text))
         ids, spans = self._phonemes(prescribed.annotated(normal))
         return Reading(ids, list(_align(text, list(map(prescribed.restored, normal.split())), spans)))
