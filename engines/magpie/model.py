@@ -197,7 +197,7 @@ class Magpie:
     def _read(self, job: Prefill) -> tuple[Tokens, Exception | None]:
         """A segment's tokens. One that cannot be read has none, and fails alone."""
         try:
-            tokens = self._tokenizer.encode(job.segment.text, job.params.language)
+            tokens = self._tokenizer.encode(job.segment.text, job.params.language, job.segment.sounds)
         except Exception as error:  # of a library, on a text that nobody has thought of
             return _NO_TOKENS, error
         if len(tokens.ids) > self._max_tokens:

@@ -16,6 +16,9 @@ from typing import Any, Final
 
 import msgspec
 
+from engines.magpie.pronouncing import takes_phonemes, with_phonemes
+from engines.reading.spoken import Sound
+
 UNSPACED: Final = frozenset({"zh", "ja"})
 """Languages written without spaces, in which a word is a character here."""
 
@@ -62,6 +65,7 @@ class Tokenizer:
         for name in usable:
             _always_read_phonemes(aggregate.tokenizers[name])
             _warm_up(aggregate.tokenizers[name])
+        self._phonemes = {name: _phonemes(aggregate.tokenizers[name]) for name in usable}
         self._is_speakable = lru_cache(_NUM_REMEMBERED)(self._has_sound_in)
         self._alone = lru_cache(_NUM_REMEMBERED)(self._count_alone)
 
@@ -77,15 +81,16 @@ class Tokenizer:
         """
         return any(self._is_speakable(char, known) for known in ([language] if language else self._names))
 
-    def encode(self, text: str, language: str) -> Tokens:
+    def encode(self, text: str, language: str, sounds: Sequence[Sound] = ()) -> Tokens:
         """The ids of a short text, as NeMo's `chunk_text_for_inference` gives them, but with a space for any white
-        space: NeMo drops other kinds, and joins the words on both sides.
+        space: NeMo drops other kinds, and joins the words on both sides. Words in `sounds` are pronounced so where the
+        language's tokenizer reads phonemes.
 
         Raises: KeyError for a language that is not in `languages`.
         """
         name = self._names[language]
         text = _WHITE_SPACE.sub(" ", text)
-        ids = self._ids(text, name)
+        ids = self._ids(with_phonemes(text, sounds, self._phonemes[name]) if sounds else text, name)
         words = _UNSPACED_WORD if language in UNSPACED else _SPACED_WORD
         found = [match.span() for match in words.finditer(text)]
         spans = self._spans(text, found, ids, name)
@@ -198,6 +203,11 @@ def _names_by_language(mapping: Mapping[str, Any], available: Sequence[str]) -> 
         if name is not None and (primary not in found or (is_plain and not found[primary][0])):
             found[primary] = (is_plain, name)
     return {language: found[language][1] for language in sorted(found, key=lambda language: language != "en")}
+
+
+def _phonemes(tokenizer: Any) -> frozenset[str]:
+    """What it reads of IPA; nothing, if it reads letters, bytes or another alphabet."""
+    return frozenset(tokenizer.tokens) if takes_phonemes(tokenizer) else frozenset()
 
 
 def _nemo_mapping() -> Mapping[str, Any]:
