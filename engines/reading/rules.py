@@ -20,12 +20,14 @@ _NEXT_WORD = re.compile(r"[\"'”’)\]]*\s+[\"'“‘(\[]*([^\W\d_]+)")
 class Rule(msgspec.Struct, frozen=True):
     """A pattern and what it reads. The pattern never matches white space at its ends, and its repeats are bounded.
 
-    One that is numeric matches nothing without a digit, or another numeral: prose is spared the search.
+    One that is numeric matches nothing without a digit, or another numeral, and one that `needs` characters nothing
+    without any of them: prose is spared the search.
     """
 
     pattern: re.Pattern[str]
     words: Words
     is_numeric: bool = False
+    needs: frozenset[str] = frozenset()
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -52,6 +54,11 @@ def rule(pattern: str, words: Words | str, flags: int = 0) -> Rule:
 def numeric(*rules: Rule) -> tuple[Rule, ...]:
     """The rules as numeric ones."""
     return tuple(msgspec.structs.replace(one, is_numeric=True) for one in rules)
+
+
+def needing(chars: str, *rules: Rule) -> tuple[Rule, ...]:
+    """The rules as such that need one of these characters."""
+    return tuple(msgspec.structs.replace(one, needs=frozenset(chars)) for one in rules)
 
 
 def find_pieces(text: str, reader: Reader, fixed: Sequence[Piece] = ()) -> Iterator[Piece]:
@@ -105,7 +112,10 @@ def _between(text: str, reader: Reader, start: int, end: int) -> Iterator[Piece]
 
 
 def _searched(rules: Iterable[Rule], text: str, start: int) -> Iterator[tuple[int, int, re.Match[str]]]:
-    has_number = any(map(str.isnumeric, text))
+    chars = set(text)
+    has_number = any(map(str.isnumeric, chars))
     for order, one in enumerate(rules):
-        if (has_number or not one.is_numeric) and (match := one.pattern.search(text, start)) is not None:
+        if (one.is_numeric and not has_number) or (one.needs and one.needs.isdisjoint(chars)):
+            continue
+        if (match := one.pattern.search(text, start)) is not None:
             yield match.start(), order, match

@@ -7,7 +7,7 @@ from engines.abbreviations import words
 from engines.reading.english.letters import spelled
 from engines.reading.english.numbers import cardinal, code
 from engines.reading.number_words import digits
-from engines.reading.rules import rule
+from engines.reading.rules import needing, numeric, rule
 
 _MARKS: Final = {
     **{".": "dot", "@": "at", "_": "underscore", "-": "dash", "+": "plus", "/": "slash", "\\": "backslash"},
@@ -145,22 +145,33 @@ _TAIL: Final = rf"(?:/[\w.~%@+=:,()$!*'-]{{0,200}}(?<![.,;:!')])){{0,20}}/?{_QUE
 _HOST: Final = rf"{_LABEL}(?:\.{_LABEL}){{0,5}}(?::\d{{2,5}})?"
 
 RULES: Final = (
-    rule(rf"(?<!\w)[\w.%+-]{{1,64}}@{_LABEL}(?:\.{_LABEL}){{1,4}}(?!\w)", _mail),
+    *needing("@", rule(rf"(?<!\w)[\w.%+-]{{1,64}}@{_LABEL}(?:\.{_LABEL}){{1,4}}(?!\w)", _mail)),
     rule(rf"(?<!\w)(?:[A-Za-z]{{2,6}}://|[Ww]{{3}}\.){_HOST}{_TAIL}", _web),
     rule(rf"(?<![\w@.])(?:{_LABEL}\.){{1,4}}(?:{_BARE_DOMAINS})(?::\d{{2,5}})?(?![\w@-])(?!\.\w){_TAIL}", _web),
     rule(rf"(?<![\w@.])localhost(?::\d{{2,5}})?(?![\w@.-]){_TAIL}", _web),
-    rule(
-        r"(?<![\w.])(?P<octets>\d{1,3}(?:\.\d{1,3}){3})(?::(?P<port>\d{2,5}))?(?:/(?P<mask>\d{1,2}))?(?![\w/]|\.\d)",
-        _octets,
+    *numeric(
+        rule(
+            r"(?<![\w.])(?P<octets>\d{1,3}(?:\.\d{1,3}){3})(?::(?P<port>\d{2,5}))?(?:/(?P<mask>\d{1,2}))?(?![\w/]|\.\d)",
+            _octets,
+        )
     ),
-    rule(rf"(?<![\w/.])(?:~|\.{{1,2}}|[A-Za-z]:)?[/\\]{_PART}(?:[/\\]{_PART}){{0,12}}(?<![.,])(?<=\w)[/\\]?", _rooted),
-    rule(rf"(?<![\w/.@])(?:{_PART}/){{1,8}}[\w-]{{1,60}}\.(?:{_ENDINGS})(?!\w)", lambda match: _path(match[0])),
+    *needing(
+        "/\\",
+        rule(
+            rf"(?<![\w/.])(?:~|\.{{1,2}}|[A-Za-z]:)?[/\\]{_PART}(?:[/\\]{_PART}){{0,12}}(?<![.,])(?<=\w)[/\\]?",
+            _rooted,
+        ),
+        rule(rf"(?<![\w/.@])(?:{_PART}/){{1,8}}[\w-]{{1,60}}\.(?:{_ENDINGS})(?!\w)", lambda match: _path(match[0])),
+    ),
     rule(
         rf"(?<![\w/.@])[A-Za-z_][\w-]{{0,60}}(?:\.[\w-]{{1,40}}){{0,3}}\.(?:{_ENDINGS})(?![\w-])(?!\.\w)",
         lambda m: _file(m[0]),
     ),
     rule(rf"(?<![\w.])\.(?:env|gitignore|bashrc|{_ENDINGS})(?!\w)", lambda match: f"dot {_ending(match[0][1:])}"),
-    rule(r"(?<![\w@])@[A-Za-z_](?:[\w.]{0,40}\w)?", _handle),
-    rule(r"(?<![\w#&])#(?=[A-Z]{1,5}-\d)", "number"),
-    rule(r"(?<![\w#&])#(?=\w{0,60}[A-Za-z])\w{1,60}", _hashtag),
+    *needing("@", rule(r"(?<![\w@])@[A-Za-z_](?:[\w.]{0,40}\w)?", _handle)),
+    *needing(
+        "#",
+        rule(r"(?<![\w#&])#(?=[A-Z]{1,5}-\d)", "number"),
+        rule(r"(?<![\w#&])#(?=\w{0,60}[A-Za-z])\w{1,60}", _hashtag),
+    ),
 )

@@ -5,7 +5,7 @@ from typing import Final
 
 from engines.reading.english.numbers import DASH, START, cardinal, code, ordinal_words, plural, year_words
 from engines.reading.number_words import whole
-from engines.reading.rules import Rule, after, before, rule, stopped
+from engines.reading.rules import Rule, after, before, numeric, rule, stopped
 
 MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
@@ -158,7 +158,7 @@ def _before_era(match: re.Match[str]) -> str:
 def rules(order: str) -> tuple[Rule, ...]:
     """The rules; `order` is what comes first in 3/4/2024: "month", "day", or "" where that is not known."""
     last = rf"(?: ?{DASH} ?(?P<last>{_NUMBER}))?"
-    return (
+    dates = (
         rule(
             r"(?<![\w/-])(?P<year>\d{4})[-/](?P<month>\d\d)[-/](?P<day>\d\d)(?:T(?=\d\d:)|(?![\w/-]))",
             _iso,
@@ -175,6 +175,8 @@ def rules(order: str) -> tuple[Rule, ...]:
             rf"(?:,? (?P<year>{_YEAR}))?(?!\w)",
             _day_first,
         ),
+    )
+    names = (
         rule(rf"(?<!\w)(?P<first>{_MONTH}|{_DAY}) ?{DASH} ?(?P<last>{_MONTH}|{_DAY})(?!\w)", _name_range),
         rule(rf"(?<!\w)(?:{_SHORT})(?:\.(?!\w)|(?= (?:{_YEAR})))", _name),
         rule(
@@ -182,12 +184,15 @@ def rules(order: str) -> tuple[Rule, ...]:
             rf"|(?<!\w){_DAY}(?=,? (?:{_MONTH}|\d))",
             _name,
         ),
+    )
+    eras = (
         rule(rf"{START}(?P<year>(?:\d{{1,3}}(?:,\d{{3}}){{1,4}}|\d{{1,5}})) ?{_ERA}\.?", _with_era),
         rule(r"(?<!\w)A\.?D\.? (?P<year>\d{1,4})(?!\w)", _before_era),
         rule(r"(?<![\w’'])['’](?P<year>\d0)s(?!\w)", _decade),
         rule(rf"{START}(?P<year>1\d\d0|20\d0|\d0)(?:['’])?s(?!\w)", _decade),
         rule(r"(?<![\w’'])['’](?P<year>\d\d)(?![\w'’\"])", lambda match: year_words(match["year"])),
     )
+    return *numeric(*dates), *names, *numeric(*eras)
 
 
 YEARS: Final = (

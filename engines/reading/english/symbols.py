@@ -5,7 +5,7 @@ import unicodedata
 from typing import Final
 
 from engines.reading.english.numbers import VULGAR, cardinal, fraction
-from engines.reading.rules import after, before, rule
+from engines.reading.rules import after, before, needing, rule
 
 _SAID: Final = {
     "&": "and",
@@ -109,7 +109,10 @@ def _between_words(match: re.Match[str]) -> str:
 
 _NAMES: Final = "|".join(re.escape(symbol) for symbol in sorted(_SAID, key=len, reverse=True))
 
-RULES: Final = (
+_SYMBOLS: Final = "".join([*_SAID, *_COMPARED, _SILENT, _SUPERSCRIPTS, VULGAR, "-→"])
+"""No rule of these matches without one of them."""
+
+_RULES: Final = (
     rule(r"(?<=[\w)])\^(?:\((?P<inner>[-−]?\d{1,3}|[a-z])\)|(?P<power>[-−]?\d{1,3}|[a-z])(?!\w))", _power),
     rule(rf"(?:(?<=[\d)])|(?<=[^\W\d_])(?<![^\W\d_]{{4}}))(?P<power>⁻?[{_SUPERSCRIPTS}]{{1,3}})", _power),
     rule(rf"[{_SUPERSCRIPTS}]{{1,3}}", _superscript),
@@ -131,3 +134,5 @@ RULES: Final = (
     rule(r"/", _between_words),
     rule(rf"[{re.escape(_SILENT)}]", ""),
 )
+
+RULES: Final = needing(_SYMBOLS, *_RULES)
