@@ -9,6 +9,7 @@ from engines.reading.english import (
     calendar,
     clock,
     counting,
+    formulas,
     letters,
     money,
     phones,
@@ -28,6 +29,7 @@ _AMERICAN: Final = ("", "US", "PH", "PR")
 @cache
 def _reader(order: str, *, has_and: bool) -> Reader:
     rules = (
+        *formulas.RULES,
         *addresses.RULES,
         *calendar.rules(order),
         *numeric(*clock.RULES, *money.RULES, *counting.GROUPED, *phones.RULES),

@@ -120,6 +120,7 @@ _RULES: Final = (
     rule(r"(?<!\S)\*(?=\d)", "star"),
     rule(r"(?<!\S)\*(?!\w)", _star),
     rule(r"->|=>|→", _arrow),
+    rule(r"(?<![\w-])--(?=[a-z][\w-]+(?:[\s=.,;:)]|$))", "dash dash"),
     rule(r"<=|>=|≤|≥", _compared),
     rule(r"(?<=\w)\*\*(?=\w)", "to the power of"),
     rule(r"(?<!\S)#(?!\w)", "hash"),
