@@ -14,7 +14,7 @@ from litestar.exceptions import ClientException, HTTPException, ValidationExcept
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.routes import HTTPRoute
 
-from engines.accounts import ORIGIN
+from app.refusals import note_refusal
 from engines.errors import (
     CapacityError,
     EngineFailure,
@@ -40,7 +40,6 @@ _CODES: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"
                  413: "too_large", 422: "invalid_field"}  # fmt: skip
 
 logger = logging.getLogger("tiding.app")
-requests = logging.getLogger("tiding.request")
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
@@ -62,9 +61,9 @@ class ErrorBody(msgspec.Struct, frozen=True):
 AnyRequest = Request[Any, Any, Any]
 
 
-def speech_error(_: AnyRequest, error: SpeechError) -> Response[ErrorBody]:
+def speech_error(request: AnyRequest, error: SpeechError) -> Response[ErrorBody]:
     """An engine's error as a response."""
-    _note_refusal(status_of(error), error.code, str(error))
+    note_refusal(request.scope, status_of(error), error.code, str(error))
     retry_after_s = error.retry_after_s if isinstance(error, CapacityError) else None
     return _response(status_of(error), str(error), error.code, error.param, retry_after_s)
 
@@ -79,12 +78,12 @@ def detail_of(error: SpeechError) -> ErrorDetail:
     return error_detail(status_of(error), str(error), error.code, error.param)
 
 
-def http_error(_: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
+def http_error(request: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
     """A refusal by the framework or by a mode. What cannot be decoded or has the wrong type is 422."""
     is_undecodable = type(error) in (ClientException, ValidationException) and error.status_code == 400
     status = 422 if is_undecodable else error.status_code
     problems = _problems(error)
-    _note_refusal(status, _CODES.get(status, "error"), _describe(error, problems))
+    note_refusal(request.scope, status, _CODES.get(status, "error"), _describe(error, problems))
     param = next((problem.key for problem in problems if problem.key != "data"), None)
     response = _response(status, _describe(error, problems), _CODES.get(status, "error"), param, None)
     response.headers.update(error.headers or {})
@@ -93,23 +92,10 @@ def http_error(_: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
     return response
 
 
-def _note_refusal(status: int, code: str, message: str) -> None:
-    """What was asked for is over before it began: a line in the log like that of any request."""
-    origin = ORIGIN.get()
-    account = {
-        "request_id": origin.request_id,
-        "mode": origin.mode,
-        "outcome": "refused",
-        "status": status,
-        "code": code,
-    }
-    text = f"refused: {origin.mode or '-'}, {status} {code}: {message[:200]} [{origin.request_id or '-'}]"
-    requests.info("%s", text, extra={"account": account})
-
-
 def unexpected_error(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
     """A bug of ours: logged with its traceback, of which the client sees nothing."""
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    note_refusal(request.scope, 500, "internal_error", type(error).__name__)
     return _response(500, "internal server error", "internal_error", None, None)
 
 

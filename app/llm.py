@@ -2,18 +2,24 @@
 
 import os
 from collections.abc import Callable
+from typing import Final
 
 from litestar import Litestar
 
 from app.chat import chat
 from app.llm_describe import describe
 from app.llm_socket import socket_of
+from app.metrics import metrics
 from app.origins import Origins
 from app.service import end_process, make_app
 from app.settings import LlmSettings, read_llm_settings
+from app.text_metrics import TEXT_METRICS
 from engines.llm import llama
 from engines.llm.engine import TextEngine
 from engines.llm.model import TextLoader
+
+MODES: Final = {"/ws": "socket", "/v1/chat/completions": "chat"}
+"""By path, in the words of the speech server: what its log and its metrics are told apart by."""
 
 
 def create_app(
@@ -35,6 +41,7 @@ def create_app(
     engine = TextEngine(
         load or llama.load(settings.options), limits=settings.limits, on_failure=on_failure or end_process("LLM")
     )
+    engine.measures.expect(list(MODES.values()))
     origins = Origins(settings.origins, settings.speech_port)
-    handlers = [*describe(engine), *chat(engine), socket_of(engine, origins)]
-    return make_app(engine, handlers, title="Tiding LLM server", cors=origins.cors)
+    handlers = [*describe(engine), *chat(engine), socket_of(engine, origins), metrics(engine, TEXT_METRICS)]
+    return make_app(engine, handlers, title="Tiding LLM server", name="llm", cors=origins.cors, modes=MODES)

@@ -73,7 +73,7 @@ def describe(engine: TextEngine) -> list[ControllerRouterHandler]:
             model=engine.model_name if engine.state == "ready" else None,
             websocket="/ws",
             actions=ACTIONS,
-            http=["GET /health", "GET /ready", "GET /v1/models", "POST /v1/chat/completions"],
+            http=["GET /health", "GET /ready", "GET /metrics", "GET /v1/models", "POST /v1/chat/completions"],
             openapi="/schema/openapi.json",
         )
 

@@ -90,6 +90,7 @@ class Connection:
             try:
                 self._follow(decode(event.get("bytes") or event.get("text") or ""))
             except NotFollowed as error:
+                self._engine.refusals.count(error.code)
                 self._say(Failed(error.stream_id, str(error), error.code))
             if self._answers.full():
                 logger.info("a client that does not read its answers is let go")

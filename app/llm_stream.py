@@ -20,7 +20,7 @@ from app.llm_messages import (
     whole_chunk,
 )
 from app.turns import messages_of
-from engines.errors import CapacityError, RequestError, SessionClosed, SpeechError
+from engines.errors import CapacityError, EngineFailure, RequestError, SessionClosed, SpeechError
 from engines.llm.engine import TextEngine
 from engines.llm.session import TextSession
 from engines.llm.types import ChunkEnd, Message, Pause, Token
@@ -165,6 +165,10 @@ class Stream:
 
     async def _refuse(self, error: SpeechError) -> None:
         self._is_asked = False
+        if self._session is None:
+            self._engine.refusals.note(error.code, str(error))
+        elif not isinstance(error, EngineFailure):  # that is said of the session
+            self._engine.refusals.count(error.code)
         await self._send(Failed(self.stream_id, str(error), error.code))
 
 

@@ -1,21 +1,28 @@
-"""Each request has a name and a mode, which whatever is done for it can ask for."""
+"""Each request has a name, a mode and perhaps a trace, which whatever is done for it can ask for."""
 
 import uuid
 from collections.abc import Mapping
+from typing import Final
 
 from litestar.datastructures import MutableScopeHeaders
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from engines.accounts import ORIGIN, Origin
+from engines.requests import ORIGIN, Origin
 
-MAX_CHARS = 128
+MAX_CHARS: Final = 128
+MAX_TRACESTATE_CHARS: Final = 512
+"""Source: W3C, Trace Context, section 3.3.1.5."""
+
+_ANSWERS: Final = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 
 def name_requests(app: ASGIApp, modes: Mapping[str, str]) -> ASGIApp:
-    """`app`, whose work goes under the id that a request brings, or a new one. `modes` is from path to mode."""
+    """`app`, whose work goes under the id that a request brings, or a new one. `modes` is from path to mode. A socket
+    that is refused before it is accepted is a refused request.
+    """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        token = ORIGIN.set(Origin(_printable(_id_of(scope)), modes.get(scope["path_template"], "")))
+        token = ORIGIN.set(origin_of(scope, modes.get(scope["path_template"], "")))
         try:
             await app(scope, receive, send)
         finally:
@@ -25,9 +32,17 @@ def name_requests(app: ASGIApp, modes: Mapping[str, str]) -> ASGIApp:
 
 
 async def send_name(message: Message, scope: Scope) -> None:
-    """A `before_send` hook: every answer says which request it is to."""
-    if message["type"] == "http.response.start":
+    """A `before_send` hook: every answer says which request it is to, and so does the answer to a handshake."""
+    if message["type"] in _ANSWERS:
         MutableScopeHeaders.from_message(message)["X-Request-Id"] = _id_of(scope)
+
+
+def origin_of(scope: Scope, mode: str = "") -> Origin:
+    """Whose work a request is, wherever it has got to."""
+    headers = dict(scope["headers"])
+    traceparent = headers.get(b"traceparent", b"").decode("latin-1")[:MAX_CHARS]
+    tracestate = headers.get(b"tracestate", b"").decode("latin-1")[:MAX_TRACESTATE_CHARS]
+    return Origin(_printable(_id_of(scope)), mode, traceparent, tracestate)
 
 
 def _id_of(scope: Scope) -> str:

@@ -19,6 +19,8 @@ from litestar.types import ControllerRouterHandler
 from app.bodies import JsonRequest
 from app.disconnect import cancel_on_disconnect, close_with_request
 from app.errors import EXCEPTION_HANDLERS
+from app.metrics import count_requests
+from app.refusals import note_refused_sockets
 from app.request_names import name_requests, send_name
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -44,20 +46,25 @@ def make_app(
     handlers: Sequence[ControllerRouterHandler],
     *,
     title: str,
+    name: str,
     cors: CORSConfig | None = None,
     modes: Mapping[str, str] | None = None,
 ) -> Litestar:
-    """The ASGI app. Its lifespan begins to load the model and returns: `/health` answers at once. `modes` is from path
-    to mode, for the log.
+    """The ASGI app. Its lifespan begins to load the model and returns: `/health` answers at once. `name` is the
+    server's in metrics; `modes` is from path to mode, for metrics and the log.
     """
     return Litestar(
         route_handlers=handlers,
         lifespan=[_lifespan(engine)],
-        middleware=[partial(name_requests, modes=modes or {}), cancel_on_disconnect],
+        middleware=[
+            partial(name_requests, modes=modes or {}),
+            count_requests(name).middleware,
+            cancel_on_disconnect,
+        ],
         after_request=close_with_request,
         request_class=JsonRequest,
         exception_handlers=EXCEPTION_HANDLERS,
-        before_send=[send_name],
+        before_send=[send_name, note_refused_sockets],
         cors_config=cors,
         openapi_config=OpenAPIConfig(title, version("tiding"), render_plugins=[JsonRenderPlugin()]),
         request_max_body_size=MAX_BODY_BYTES,

@@ -9,8 +9,10 @@ from litestar import Litestar
 
 from app.describe import describe
 from app.errors import document_refusals
+from app.metrics import metrics
 from app.service import SCHEMA_PATHS, end_process, make_app
 from app.settings import TtsSettings, read_settings
+from app.speech_metrics import SPEECH_METRICS
 from engines.catalog import MODELS
 from engines.engine import Engine
 from engines.model import Loader
@@ -46,12 +48,13 @@ def create_app(
         on_failure=on_failure or end_process("speech"),
     )
     points = installed(settings.modes) if mode_points is None else mode_points
-    own = describe(engine, [point.name for point in points])
+    own = [*describe(engine, [point.name for point in points]), metrics(engine, SPEECH_METRICS)]
     modes = mount(engine, points, reserved_paths=[*paths_of(own), *SCHEMA_PATHS])
     for mode in modes:
         logger.info("mode %s serves %s", mode.origin, ", ".join(mode.paths))
     handlers = [*own, *(handler for mode in modes for handler in mode.handlers)]
-    app = make_app(engine, handlers, title="Tiding speech server", modes=_by_path(modes))
+    engine.measures.expect([mode.name for mode in modes])
+    app = make_app(engine, handlers, title="Tiding speech server", name="speech", modes=_by_path(modes))
     document_refusals(app, [path for mode in modes for path in mode.paths])
     return app
 

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from engines.accounts import Books
 from engines.device import CLOSE_TIMEOUT_S, Device, State
 from engines.errors import CapacityError, RequestError, UnsupportedLocale
 from engines.jobs import Job
+from engines.measures import SpeechMeasures
 from engines.model import Loader, Made, Model, Prefill, StepResult
 from engines.reading import Lexicon
+from engines.requests import Refusals, Witnesses
 from engines.scheduler import Scheduler
 from engines.session import Host, Session
 from engines.shaping import SegmentShaper
@@ -35,7 +38,8 @@ class Engine:
 
     `load` makes the model on the device thread after `start` has returned, so everything that depends on the model
     raises `EngineLoading` until then. `on_failure` is called once, on the device thread, when the model fails to load
-    or a step fails; running sessions have been told by then. `lexicon` is of every session.
+    or a step fails; running sessions have been told by then. `lexicon` is of every session. `measures` counts what is
+    done, `refusals` what is not; `witnesses` makes who is told of each request.
     """
 
     def __init__(
@@ -46,15 +50,18 @@ class Engine:
         lexicon: Lexicon | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_failure: Callable[[Exception], None] | None = None,
+        witnesses: Witnesses | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self.measures = SpeechMeasures()
+        self.refusals = Refusals(witnesses)
+        self._witnesses = witnesses
         self._lexicon = lexicon or Lexicon()
         self._load = load
         self._clock = clock
         self._loaded: _Loaded | None = None
         self._sessions: set[Session] = set()
         self._shapers: dict[int, SegmentShaper] = {}
-        self._num_cut_short: dict[str, int] = {}
         self._device = Device(self._open, self._step_until_closed, self._sessions, on_failure)
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -116,9 +123,14 @@ class Engine:
         return self._device.require().scheduler.num_busy_slots
 
     @property
+    def num_waiting(self) -> int:
+        """Sessions that want for a slot and have none."""
+        return self._device.require().scheduler.num_in_line
+
+    @property
     def num_cut_short(self) -> Mapping[str, int]:
         """Segments that a guard of the model has ended before their text did, by reason, since the start."""
-        return dict(self._num_cut_short)
+        return {reason: int(count) for (reason,), count in dict(self.measures.cut_short).items()}
 
     def open_session(
         self,
@@ -203,6 +215,7 @@ class Engine:
             model.is_speakable,
             model.max_segment_chars,
             self._clock,
+            Books(self.measures, self._clock, self._witnesses),
             self._sessions.discard,
         )
         self._loaded = _Loaded(model, scheduler, VoiceBook(model.voices), host)
@@ -216,8 +229,11 @@ class Engine:
                 model.release(slot)
             for session in step.forgets:
                 model.forget(session)
+            began_s = self._clock()
             self._prefill(model, step.prefills)
             made = model.step(step.slots) if step.rows else Made()
+            if step.rows:
+                self.measures.stepped(self._clock() - began_s, len(step.rows), step.waits_s)
             results = [self._shape(result) for result in made.results]
             self._deliver(scheduler.finish_step(step, results, made.not_ready))
 
@@ -231,10 +247,11 @@ class Engine:
 
     def _shape(self, result: StepResult) -> StepResult:
         if result.error is not None:
+            self.measures.num_failed_segments += 1
             logger.error("a segment failed", exc_info=result.error)
             return result
         if result.cut_short:
-            self._num_cut_short[result.cut_short] = self._num_cut_short.get(result.cut_short, 0) + 1
+            self.measures.cut_short[result.cut_short,] += 1
             logger.warning("a segment was cut short: %s", result.cut_short)
         return self._shapers[result.slot].shape(result)
 

@@ -27,6 +27,7 @@ class Job(Generic[Key]):
         self.segment: Segment | None = None
         self.slot: Slot[Key] | None = None
         self.last_slot: Slot[Key] | None = None  # None: was never admitted
+        self.asked_s = 0.0  # since when its segment could be admitted
         self.num_queued = 0
         self.num_made = 0
         self.runs_dry_s: float | None = None  # when its listener has heard all that was made; None: hears nothing yet

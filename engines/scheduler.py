@@ -52,6 +52,7 @@ class Step(msgspec.Struct, Generic[Key]):
     prefills: list[Prefill]
     rows: dict[int, tuple[Job[Key], int]]  # slot -> whose it is, and in which generation
     num_wakes: int
+    waits_s: list[float]  # of the newcomers, for a slot
 
     @property
     def slots(self) -> list[int]:
@@ -82,6 +83,7 @@ class Scheduler(Generic[Key]):
         self._waiting: dict[Job[Key], None] = {}
         self._releases: list[int] = []  # slots that the model has not been told of yet
         self._forgets: list[int] = []  # sessions, likewise
+        self._waits_s: list[float] = []  # that nobody has been told of yet
         self._num_prefills = num_prefills
         self._step_width = step_width
         self._sample_rate_hz = sample_rate_hz
@@ -106,6 +108,7 @@ class Scheduler(Generic[Key]):
             if job.is_closed or self._is_closed:
                 return
             job.segment, job.params, job.is_urgent = segment, params or job.params, is_urgent
+            job.asked_s = self._clock()
             self._waiting[job] = None
             self._condition.notify()
 
@@ -115,6 +118,7 @@ class Scheduler(Generic[Key]):
             was_over = job.num_queued > self._max_queued
             job.num_queued -= num_samples
             if was_over and job.num_queued <= self._max_queued:
+                job.asked_s = self._clock()
                 self._condition.notify()
 
     def close_job(self, job: Job[Key]) -> None:
@@ -155,6 +159,13 @@ class Scheduler(Generic[Key]):
         """Sessions that have a segment and no slot."""
         with self._condition:
             return len(self._waiting)
+
+    @property
+    def num_in_line(self) -> int:
+        """Those of them that only want for a slot: their readers have room."""
+        with self._condition:
+            waiting = tuple(self._waiting)
+        return sum(not self._is_over_credit(job) for job in waiting)
 
     # -- device thread ---------------------------------------------------------------------------------------------
 
@@ -226,6 +237,7 @@ class Scheduler(Generic[Key]):
         slot.job, slot.session = job, job.arrival
         job.slot = job.last_slot = slot
         del self._free[slot]
+        self._waits_s.append(self._clock() - job.asked_s)
         self._prefilling.add(slot)
         return Prefill(slot.index, job.segment, job.voice, job.params, job.arrival)
 
@@ -267,8 +279,9 @@ class Scheduler(Generic[Key]):
     def _step(self, prefills: list[Prefill], runnable: Sequence[Slot[Key]]) -> Step[Key]:
         releases, self._releases = self._releases, []
         forgets, self._forgets = self._forgets, []
+        waits_s, self._waits_s = self._waits_s, []
         rows = {slot.index: (slot.job, slot.generation) for slot in runnable if slot.job is not None}
-        return Step(releases, forgets, prefills, rows, self._num_wakes)
+        return Step(releases, forgets, prefills, rows, self._num_wakes, waits_s)
 
     def _note_not_ready(self, step: Step[Key], not_ready: set[int]) -> None:
         """Who of a step waits for the model, unless that has woken us since. Who does not is past prefill."""

@@ -7,13 +7,14 @@ against the session's credit, so a reader that stops stops its own session and n
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Self
 
 import msgspec
 import numpy as np
 
-from engines.accounts import Ledger, Outcome
+from engines.accounts import Books, Ledger, Outcome
 from engines.adaptive import Choice, choose
 from engines.cleaning import SpeechFilter
 from engines.errors import EngineFailure, SessionClosed, TextTooLong
@@ -38,6 +39,7 @@ class Host(msgspec.Struct, frozen=True):
     is_speakable: Callable[[str, str], bool]
     max_segment_chars: Callable[[str], int]
     clock: Callable[[], float]
+    books: Books
     on_closed: "Callable[[Session], None]"
 
 
@@ -95,7 +97,7 @@ class Session:
         self._frames = FrameQueue(host.format.sample_rate_hz, host.clock, self._on_taken)
         self._num_received = 0
         self._text_end = 0
-        self._ledger = Ledger(voice.name, params.language, host.format.sample_rate_hz, host.clock)
+        self._ledger = Ledger(voice.name, params.language, host.format.sample_rate_hz, host.books)
         self._last_used_s = host.clock()
         self._error: Exception | None = None
         self._is_cancelled = False
@@ -180,6 +182,14 @@ class Session:
 
     async def __aexit__(self, *_: object) -> None:
         self.cancel()
+
+    @contextmanager
+    def sending(self, duration_ms: float) -> Generator[None]:
+        """Send audio that was taken, so much of it, inside this: it is counted when it has been sent."""
+        begun_s = self._host.clock()
+        yield
+        is_all = self._in_flight is None and not self._frames
+        self._ledger.sent(begun_s, duration_ms / 1000, is_all=is_all)
 
     @property
     def text(self) -> str:
@@ -287,7 +297,7 @@ class Session:
             )  # fmt: skip
         self._in_flight = cut
         self._num_segments_begun += 1
-        self._ledger.began_segment()
+        self._ledger.began_segment(len(cut.segment.text))
         spoken = read(cut.segment.text, self._locale, self._lexicon)
         sent = self._texts.text[cut.segment.start : cut.segment.end]
         self._recital = Recital(cut.segment, sent, spoken, self._max_spoken_chars)
@@ -347,6 +357,8 @@ class Session:
         if self._is_closed:
             return
         self._is_closed = True
+        if outcome == "cancelled" and not self.has_speech:
+            self._ledger.forget()
         self._ledger.close(outcome)
         self._stop_idle_timer()
         self._host.scheduler.close_job(self._job)

@@ -48,8 +48,10 @@ async def _whole(engine: Engine, data: SpeechRequest, form: AudioForm) -> Respon
     async with _session(engine, data, WHOLE, is_paced=False) as session:
         async for frame in session:
             encode(frame, encoder)
+    audio = encoder.finish()
     headers = headers_of(form) | {"X-Duration-Ms": str(round(encoder.duration_ms))}
-    return Response(encoder.finish(), media_type=form.media_type, headers=headers)
+    with session.sending(encoder.duration_ms):
+        return Response(audio, media_type=form.media_type, headers=headers)
 
 
 async def _events(engine: Engine, data: SpeechRequest, form: AudioForm) -> Stream:

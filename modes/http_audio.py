@@ -1,5 +1,6 @@
 """What the three HTTP modes share: the fields of a request, and a session's frames as chunks."""
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Annotated, Final, TypeAlias
@@ -57,9 +58,10 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """Bytes that are sent at once, and the words that ended in them, or before."""
+    """Bytes that are sent at once, how long they sound, and the words that ended in them, or before."""
 
     data: bytes
+    duration_ms: float
     words: tuple[Word, ...] = ()
 
 
@@ -125,13 +127,15 @@ async def chunks(session: Session, encoder: Encoder, sizes: ChunkSizes) -> Async
         with suppress(SessionClosed):  # cancelled by another request: this one ends where it is
             async for frame in session:
                 waiting.add(frame)
-                while waiting.is_full:
-                    yield waiting.take()
-                if frame.is_segment_end and waiting.data:
-                    yield waiting.take_all()
+                while waiting.is_full or (frame.is_segment_end and waiting.data):
+                    chunk = waiting.take()
+                    with session.sending(chunk.duration_ms):
+                        yield chunk
             waiting.finish()
             if waiting.data or waiting.words:
-                yield waiting.take_all()
+                chunk = waiting.take_all()
+                with session.sending(chunk.duration_ms):
+                    yield chunk
 
 
 class _Waiting:
@@ -143,7 +147,7 @@ class _Waiting:
         self._encoder = encoder
         self._num_frames = sizes.first
         self._later = sizes.later
-        self._sent_ms = 0.0
+        self._taken_ms = 0.0
 
     def add(self, frame: Frame) -> None:
         self.data += encode(frame, self._encoder)
@@ -155,7 +159,7 @@ class _Waiting:
     @property
     def is_full(self) -> bool:
         if self._encoder.bytes_per_second is None:  # as much as has been encoded of so much sound
-            sounds_ms = self._encoder.duration_ms - self._sent_ms
+            sounds_ms = self._encoder.duration_ms - self._taken_ms
             return bool(self.data) and sounds_ms >= self._num_frames * WIRE_FRAME_S * 1000
         return len(self.data) >= self._num_bytes
 
@@ -166,11 +170,13 @@ class _Waiting:
         return self._take(len(self.data))
 
     def _take(self, num_bytes: int) -> Chunk:
-        chunk = Chunk(bytes(self.data[:num_bytes]), tuple(self.words))
+        data = bytes(self.data[:num_bytes])
         del self.data[:num_bytes]
+        taken_ms = self._encoder.duration_ms - 1000 * len(self.data) / (self._encoder.bytes_per_second or math.inf)
+        chunk = Chunk(data, taken_ms - self._taken_ms, tuple(self.words))
         self.words.clear()
         self._num_frames = self._later
-        self._sent_ms = self._encoder.duration_ms
+        self._taken_ms = taken_ms
         return chunk
 
     @property

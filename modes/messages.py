@@ -69,6 +69,7 @@ class StreamCreated(_Message, frozen=True, tag="stream_created"):
     sample_rate: int
     encoding: PcmEncoding
     channels: int = 1
+    request_id: str = ""
 
 
 class SegmentComplete(_Message, frozen=True, tag="segment_complete"):

@@ -11,6 +11,7 @@ import msgspec
 
 from engines.encoders import PcmEncoder
 from engines.errors import SessionClosed
+from engines.requests import ORIGIN
 from engines.session import Session
 from engines.types import ChunkSizes, Cutting, Frame, Word
 from modes.http_audio import WHOLE, WIRE_FRAME_S, encode
@@ -118,7 +119,8 @@ class SpokenStream:
 
     async def speak(self, send: Send) -> None:
         """Send all of it: `stream_created`, audio with its `segment_complete`s, and `done` or what a cancel answers."""
-        await send(StreamCreated(self.id, self._options.sample_rate, self._options.encoding))
+        request_id = ORIGIN.get().request_id
+        await send(StreamCreated(self.id, self._options.sample_rate, self._options.encoding, request_id=request_id))
         try:
             await self._speak_segments(send)
             await send(Done(self.id, self._ms(self._num_encoded), self._num_segments))
@@ -150,9 +152,11 @@ class SpokenStream:
     async def _send_audio(self, audio: bytearray, send: Send) -> None:
         for start in range(0, len(audio), self._pace.message_bytes):
             message = bytes(audio[start : start + self._pace.message_bytes])
-            await self._rest(self._pace.take(len(message), time.monotonic()))
-            await send(message)
-            self.clock.sent(self._encoder.duration_ms(len(message)), time.monotonic())
+            duration_ms = self._encoder.duration_ms(len(message))
+            with self.session.sending(duration_ms):
+                await self._rest(self._pace.take(len(message), time.monotonic()))
+                await send(message)
+            self.clock.sent(duration_ms, time.monotonic())
 
     async def _send_words(self, segment: int, words: list[Word], send: Send) -> None:
         if words and self._options.word_timestamps:

@@ -87,8 +87,10 @@ class Connection:
             try:
                 await self._follow(decode(event.get("bytes") or event.get("text") or ""))
             except NotUnderstood as error:
+                self._engine.refusals.count(error.code)
                 await self._send(Failed(str(error), error.code))
             except SpeechError as error:
+                self._engine.refusals.note(error.code, str(error))
                 await self._send(Failed(str(error), error.code))
 
     async def _follow(self, message: ClientMessage) -> None:

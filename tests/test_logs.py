@@ -15,8 +15,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from app.logs import JsonFormatter, is_json, relayed
-from engines.accounts import ORIGIN, Origin
 from engines.fake import Gate
+from engines.requests import ORIGIN, Origin
 from tests.launching import Launch, launching
 from tests.running import running
 from tests.serving import Served, serve_process

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from engines.device import CLOSE_TIMEOUT_S, Device, State
 from engines.errors import CapacityError, EngineFailure
+from engines.llm.accounts import TextBooks
 from engines.llm.cache import Cache
 from engines.llm.jobs import Job, Row
 from engines.llm.model import TextLoader, TextModel
@@ -19,6 +20,11 @@ from engines.llm.session import Host, Terms, TextSession
 from engines.llm.stepper import Stepper
 from engines.llm.turns import first_prompt
 from engines.llm.types import ChunkEnd, Event, Messages, Sampling
+from engines.measures import TextMeasures
+from engines.requests import Refusals, Witnesses
+
+SessionState: TypeAlias = Literal["running", "waiting", "paused", "preempted"]
+"""In a chunk; waiting for a slot; between chunks, with a slot or with what it has in the cache put aside."""
 
 _Result: TypeAlias = Sequence[Event] | EngineFailure
 
@@ -52,7 +58,8 @@ class TextEngine:
 
     `load` makes the model on the device thread after `start` has returned, so everything that depends on the model
     raises `EngineLoading` until then. `on_failure` is called once, on the device thread, when the model fails to load
-    or a step fails; running sessions have been told by then.
+    or a step fails; running sessions have been told by then. `measures` counts what is done, `refusals` what is not;
+    `witnesses` makes who is told of each request.
     """
 
     def __init__(
@@ -62,8 +69,12 @@ class TextEngine:
         limits: TextLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_failure: Callable[[Exception], None] | None = None,
+        witnesses: Witnesses | None = None,
     ) -> None:
         self.limits = limits or TextLimits()
+        self.measures = TextMeasures()
+        self.refusals = Refusals(witnesses)
+        self._witnesses = witnesses
         self._load = load
         self._clock = clock
         self._sessions: set[TextSession] = set()
@@ -132,6 +143,16 @@ class TextEngine:
         """Sessions in a chunk."""
         return self._device.require().scheduler.num_running
 
+    @property
+    def num_by_state(self) -> Mapping[SessionState, int]:
+        """Sessions by what they are about."""
+        scheduler = self._device.require().scheduler
+        jobs, line = scheduler.jobs, scheduler.line
+        num_aside = sum(session.is_aside for session in self._sessions) - sum(job.is_aside for job in line)
+        num_running = sum(job.is_running for job in jobs)
+        num_open = sum(not job.is_closed for job in jobs)
+        return {"running": num_running, "waiting": len(line), "paused": num_open - num_running, "preempted": num_aside}
+
     async def open_session(
         self,
         messages: Messages,
@@ -179,7 +200,8 @@ class TextEngine:
         scheduler = Scheduler[TextSession](
             model.num_slots, model.batch_size, budget, num_remembered=self.limits.remembered
         )
-        host = Host(scheduler, model, self._clock, self._sessions.discard)
+        books = TextBooks(self.measures, self._clock, self._witnesses)
+        host = Host(scheduler, model, self._clock, books, self._sessions.discard)
         logger.info("%s is ready after %.1f s: %d slots", model.name, self._clock() - started_s, model.num_slots)
         return _Loaded(model, scheduler, budget, Cache(model), host)
 
@@ -188,6 +210,7 @@ class TextEngine:
         try:
             while (step := loaded.scheduler.next_step()) is not None:
                 stepper.prepare(step)
+                self.measures.num_preempted += len(step.saves)
                 self._deliver((job, job.owner.answer.stop(self._clock())) for job in step.stops)
                 if not step.rows:
                     continue
@@ -206,15 +229,20 @@ class TextEngine:
         answer = row.job.owner.answer
         try:
             piece = stepper.draw(row)
-            return answer.finish("eos", self._clock()) if piece is None else answer.push(piece, self._clock())
+            if piece is None:
+                return answer.finish("eos", self._clock())
+            self.measures.num_drawn += 1
+            return answer.push(piece, self._clock())
         except Exception:  # one session's token must not cost the others theirs
             logger.exception("a token could not be written")
             return EngineFailure("the model failed on this text; the server's log says why")
 
     def _measure(self, budget: PrefillBudget, rows: Sequence[Row[TextSession]], began_s: float) -> None:
+        duration_s = self._clock() - began_s
+        self.measures.stepped(duration_s, len(rows))
         num_tokens = sum(len(row.run.tokens) for row in rows)
         num_writers = sum(len(row.run.tokens) == 1 for row in rows)
-        budget.observe(1000 * (self._clock() - began_s), num_tokens - num_writers)
+        budget.observe(1000 * duration_s, num_tokens - num_writers)
 
     def _deliver(self, made: Iterable[tuple[Job[TextSession], _Result]]) -> None:
         """One call across the threads for all sessions of a step."""

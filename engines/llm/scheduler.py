@@ -97,6 +97,18 @@ class Scheduler(Generic[Key]):
             return self._slots.num_busy
 
     @property
+    def jobs(self) -> list[Job[Key]]:
+        """Who has a slot, those included that are over and remembered."""
+        with self._condition:
+            return self._slots.jobs
+
+    @property
+    def line(self) -> list[Job[Key]]:
+        """Who would write and has no slot."""
+        with self._condition:
+            return list(self._line)
+
+    @property
     def num_running(self) -> int:
         """Sessions that write or would write."""
         with self._condition:

@@ -12,6 +12,7 @@ from typing import Final, Self
 import msgspec
 
 from engines.errors import EngineFailure, SessionClosed, WrongState
+from engines.llm.accounts import Outcome, TextBooks, TextLedger
 from engines.llm.answer import Answer
 from engines.llm.model import TextModel
 from engines.llm.scheduler import Scheduler
@@ -27,6 +28,7 @@ class Host(msgspec.Struct, frozen=True):
     scheduler: "Scheduler[TextSession]"
     model: TextModel
     clock: Callable[[], float]
+    books: TextBooks
     on_closed: "Callable[[TextSession], None]"
 
 
@@ -54,6 +56,7 @@ class TextSession:
         self._host = host
         self._terms = terms
         self._job = host.scheduler.open_job(self, prompt.tokens, is_remembered=is_remembered)
+        self._ledger = TextLedger(host.books)
         self._num_prompt = 0
         self._num_written: int = 0  # of the answers before this one
         self._ask(prompt)
@@ -77,6 +80,7 @@ class TextSession:
         """
         self._check_idle()
         self._take_back_unread()
+        self._ledger.asked()
         self._is_writing = True
         self.on_result([_ALREADY_DONE] if self.answer.is_done else self.answer.begin(pause, self._host.clock()))
         if self._is_writing:
@@ -122,6 +126,11 @@ class TextSession:
         return self._is_writing or self._is_read
 
     @property
+    def is_aside(self) -> bool:
+        """Whether what it has in the cache was put aside for others."""
+        return self._job.is_aside
+
+    @property
     def usage(self) -> Usage:
         return Usage(self._num_prompt, self._job.num_cached, self._num_written + self.answer.num_given)
 
@@ -129,12 +138,13 @@ class TextSession:
 
     def close(self) -> None:
         """The client wants no more. The device stops within a step; by then the slot and the cells are free."""
+        outcome = "cancelled" if self.is_writing else "done"
         self._events.clear()
-        self._close(SessionClosed("the session was closed"))
+        self._close(SessionClosed("the session was closed"), outcome)
 
     def fail(self, error: Exception) -> None:
         """End with an error, behind the tokens that are already here."""
-        self._close(error)
+        self._close(error, "failed")
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,6 +161,7 @@ class TextSession:
         if isinstance(result, EngineFailure):
             self.fail(result)
             return
+        self._note_read()
         self._events.extend(result)
         self._is_writing = not (result and isinstance(result[-1], ChunkEnd))
         self._news.set()
@@ -177,6 +188,7 @@ class TextSession:
             assert self._error is not None, "else there are events"
             raise self._error
         event = self._events.popleft()
+        self._ledger.read(event)
         self.text += event.text if isinstance(event, Token) else ""
         return event
 
@@ -213,10 +225,18 @@ class TextSession:
             most = min(most, self._terms.max_total_tokens - self._num_written)
         self.answer = Answer(self._terms.stop, most)
 
-    def _close(self, error: Exception) -> None:
+    def _note_read(self) -> None:
+        """How much of its prompts the model has read by now."""
+        if self._job.has_begun:
+            num_missing = max(0, len(self._prompt.tokens) - self._job.sequence.num_evaluated)
+            self._ledger.evaluated(self._num_prompt - num_missing, self._job.num_cached)
+
+    def _close(self, error: Exception, outcome: Outcome) -> None:
         if self._error is not None:
             return
         self._error = error
+        self._note_read()
+        self._ledger.close(outcome, self.usage)
         self._is_writing = False
         self._host.scheduler.close_job(self._job)
         self._host.on_closed(self)

@@ -22,6 +22,10 @@ class Slots(Generic[Key]):
         self._releases: list[int] = []
 
     @property
+    def jobs(self) -> list[Job[Key]]:
+        return [job for job in self._jobs if job is not None]
+
+    @property
     def running(self) -> list[Job[Key]]:
         return [job for job in self._jobs if job is not None and job.is_running]
 
