@@ -14,6 +14,7 @@ from app.origins import Origins
 from app.service import end_process, make_app
 from app.settings import LlmSettings, read_llm_settings
 from app.text_metrics import TEXT_METRICS
+from app.tracing import tracing_of
 from engines.llm import llama
 from engines.llm.engine import TextEngine
 from engines.llm.model import TextLoader
@@ -38,10 +39,16 @@ def create_app(
         ModelMissing: the model, or what it needs, is not there.
     """
     settings = settings or read_llm_settings(os.environ)
+    tracing = tracing_of(os.environ, "llm")
     engine = TextEngine(
-        load or llama.load(settings.options), limits=settings.limits, on_failure=on_failure or end_process("LLM")
+        load or llama.load(settings.options),
+        limits=settings.limits,
+        on_failure=on_failure or end_process("LLM"),
+        witnesses=tracing.witness if tracing else None,
     )
     engine.measures.expect(list(MODES.values()))
     origins = Origins(settings.origins, settings.speech_port)
     handlers = [*describe(engine), *chat(engine), socket_of(engine, origins), metrics(engine, TEXT_METRICS)]
-    return make_app(engine, handlers, title="Tiding LLM server", name="llm", cors=origins.cors, modes=MODES)
+    return make_app(
+        engine, handlers, title="Tiding LLM server", name="llm", tracing=tracing, cors=origins.cors, modes=MODES
+    )

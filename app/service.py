@@ -1,5 +1,6 @@
 """What the two servers have in common: an app around one engine, which it starts and closes."""
 
+import asyncio
 import logging
 import os
 import time
@@ -22,6 +23,7 @@ from app.errors import EXCEPTION_HANDLERS
 from app.metrics import count_requests
 from app.refusals import note_refused_sockets
 from app.request_names import name_requests, send_name
+from app.tracing import Tracing
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """More than the longest text takes: what is longer in characters gets a better answer than this limit gives."""
@@ -47,6 +49,7 @@ def make_app(
     *,
     title: str,
     name: str,
+    tracing: Tracing | None = None,
     cors: CORSConfig | None = None,
     modes: Mapping[str, str] | None = None,
 ) -> Litestar:
@@ -55,7 +58,7 @@ def make_app(
     """
     return Litestar(
         route_handlers=handlers,
-        lifespan=[_lifespan(engine)],
+        lifespan=[_lifespan(engine, tracing)],
         middleware=[
             partial(name_requests, modes=modes or {}),
             count_requests(name).middleware,
@@ -73,7 +76,7 @@ def make_app(
     )
 
 
-def _lifespan(engine: Started) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def _lifespan(engine: Started, tracing: Tracing | None) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None]:
         engine.start()
@@ -81,6 +84,8 @@ def _lifespan(engine: Started) -> Callable[[Litestar], AbstractAsyncContextManag
             yield
         finally:
             await engine.close()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
 
     return lifespan
 

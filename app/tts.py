@@ -13,6 +13,7 @@ from app.metrics import metrics
 from app.service import SCHEMA_PATHS, end_process, make_app
 from app.settings import TtsSettings, read_settings
 from app.speech_metrics import SPEECH_METRICS
+from app.tracing import tracing_of
 from engines.catalog import MODELS
 from engines.engine import Engine
 from engines.model import Loader
@@ -41,11 +42,13 @@ def create_app(
     """
     settings = settings or read_settings(os.environ)
     load = load or MODELS[settings.model](settings.model_options)
+    tracing = tracing_of(os.environ, "speech")
     engine = Engine(
         load,
         limits=settings.limits,
         lexicon=settings.pronunciations,
         on_failure=on_failure or end_process("speech"),
+        witnesses=tracing.witness if tracing else None,
     )
     points = installed(settings.modes) if mode_points is None else mode_points
     own = [*describe(engine, [point.name for point in points]), metrics(engine, SPEECH_METRICS)]
@@ -54,7 +57,9 @@ def create_app(
         logger.info("mode %s serves %s", mode.origin, ", ".join(mode.paths))
     handlers = [*own, *(handler for mode in modes for handler in mode.handlers)]
     engine.measures.expect([mode.name for mode in modes])
-    app = make_app(engine, handlers, title="Tiding speech server", name="speech", modes=_by_path(modes))
+    app = make_app(
+        engine, handlers, title="Tiding speech server", name="speech", tracing=tracing, modes=_by_path(modes)
+    )
     document_refusals(app, [path for mode in modes for path in mode.paths])
     return app
 

@@ -98,7 +98,7 @@ class Ledger:
         """The reader has some of it."""
         if self._heard_s is None:
             self._heard_s = self._clock()
-            self._tell("first audio", after_ms=self._ms_since_text(self._heard_s))
+            self._tell("first_audio", after_ms=self._ms_since_text(self._heard_s))
 
     def sent(self, begun_s: float, duration_s: float, *, is_all: bool) -> None:
         """So much of it was ready at `begun_s`, and has been sent. `is_all`: nothing else is owed for now."""

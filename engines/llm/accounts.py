@@ -103,7 +103,7 @@ class TextLedger:
         self._measures.first_token_s[*self._labels, chunk].observe(after_s)
         if self._num_chunks == 1:
             self._first_token_ms = round(1000 * after_s, 1)
-            self._tell("first token", after_ms=self._first_token_ms)
+            self._tell("first_token", after_ms=self._first_token_ms)
 
     def _tell(self, event: str, **attributes: str | float) -> None:
         if self._witness is not None:
