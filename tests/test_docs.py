@@ -18,10 +18,16 @@ from litestar.routes import WebSocketRoute
 
 from app import errors as app_errors
 from app import llm, llm_messages, tts
+from app.metric import Metric
 from app.settings import LlmSettings, TtsSettings
+from app.speech_metrics import SPEECH_METRICS
+from app.text_metrics import TEXT_METRICS
+from app.tracing import WANTED_BY
+from engines import accounts as speech_accounts
 from engines.catalog import MODELS
 from engines.engine import Engine
 from engines.errors import SpeechError
+from engines.llm import accounts as text_accounts
 from engines.llm.fake import FakeText
 from engines.llm.types import Reason
 from engines.model import Model
@@ -227,6 +233,44 @@ def test_every_public_member_of_a_contract_is_in_the_reference(kind: type, page:
 @pytest.mark.parametrize("kind", [Frame, Limits])
 def test_every_field_that_a_mode_reads_is_in_the_reference(kind: type[msgspec.Struct]) -> None:
     assert set(kind.__struct_fields__) <= rows(reference("modes")).keys()
+
+
+METRICS = [
+    *(("The speech server", metric) for metric in SPEECH_METRICS),
+    *(("The LLM server", metric) for metric in TEXT_METRICS),
+]
+
+
+@pytest.mark.parametrize(("section", "metric"), METRICS, ids=[metric.name for _, metric in METRICS])
+def test_every_metric_is_in_the_reference(section: str, metric: Metric) -> None:
+    kind, labels = rows(sections(reference("metrics"))[section])[metric.name].split("|")[:2]
+    assert kind.strip() == metric.kind
+    assert re.findall(r"`(\w+)`", labels) == list(metric.labels)
+    units = {"counter": "_total", "histogram": ("_seconds", "_ratio")}
+    assert metric.name.endswith(units.get(metric.kind, "")), "Prometheus: metric and label naming"
+
+
+@pytest.mark.parametrize(
+    ("section", "known"), [("The speech server", SPEECH_METRICS), ("The LLM server", TEXT_METRICS)]
+)
+def test_the_reference_has_no_metric_that_is_not_there(section: str, known: tuple[Metric, ...]) -> None:
+    assert list(rows(sections(reference("metrics"))[section])) == [metric.name for metric in known]
+
+
+def test_every_event_and_variable_of_traces_is_in_the_reference() -> None:
+    sources = [*(ROOT / "engines").glob("accounts.py"), *(ROOT / "engines/llm").glob("accounts.py")]
+    told = re.findall(r'_tell\("(\w+)", (.+)\)', "\n".join(path.read_text("utf-8") for path in sources))
+    traces = rows(sections(reference("metrics"))["Traces"])
+    assert {"segment", "first_audio", "chunk"} <= {event for event, _ in told} <= traces.keys()
+    assert not [
+        name for event, given in told for name in re.findall(r"(\w+)=", given) if f"`{name}`" not in traces[event]
+    ]
+    assert set(WANTED_BY) <= traces.keys()
+
+
+def test_every_field_of_a_log_line_is_in_the_reference() -> None:
+    fields = [*speech_accounts.Account.__struct_fields__, *text_accounts.Account.__struct_fields__]
+    assert set(fields) <= rows(sections(reference("settings"))["Log lines"]).keys()
 
 
 def test_every_recipe_is_in_the_reference() -> None:
