@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from app.logs import JsonFormatter, is_json, relayed
 from engines.fake import Gate
@@ -140,12 +141,16 @@ def test_what_is_not_written_to_a_terminal_is_an_object_a_line_with_what_each_re
     found = {(line["request_id"], line["mode"], line["outcome"]) for line in accounts}
     assert found == {
         ("r-batch", "batch", "done"), ("r-stream", "stream", "done"), ("r-open", "adaptive", "done"),
-        ("r-socket", "websocket", "done"), ("r-wrong", "batch", "refused"),
+        ("r-socket", "websocket", "done"), ("r-wrong", "batch", "refused"), ("r-blank", "stream", "refused"),
+        ("r-lost", "", "refused"), ("r-mute", "websocket", "refused"), ("r-shut", "", "refused"),
     }  # fmt: skip
     assert len(accounts) == len(found)
     assert "words" not in log.read_text(), "what is spoken is nobody's business"
-    (refused,) = [line for line in accounts if line["outcome"] == "refused"]
-    assert (refused["status"], refused["code"]) == (400, "unknown_voice")
+    refused = {line["request_id"]: (line.get("status"), line["code"]) for line in accounts if "code" in line}
+    assert refused == {
+        "r-wrong": (400, "unknown_voice"), "r-blank": (400, "unspeakable_text"), "r-lost": (404, "not_found"),
+        "r-mute": (None, "unknown_voice"), "r-shut": (403, "handshake_refused"),
+    }  # fmt: skip
 
 
 async def speak_in_every_mode(served: Served) -> None:
@@ -156,7 +161,12 @@ async def speak_in_every_mode(served: Served) -> None:
 
         await post("/v1/audio/speech", "r-batch", input=TEXT)
         await post("/v1/audio/speech/stream", "r-stream", input=TEXT)
-        await post("/v1/audio/speech", "r-wrong", input=TEXT, voice="nobody")
+        for path, name, fields in (
+            ("/v1/audio/speech", "r-wrong", {"input": TEXT, "voice": "nobody"}),
+            ("/v1/audio/speech/stream", "r-blank", {"input": "!"}),
+            ("/nowhere", "r-lost", {}),
+        ):
+            assert (await post(path, name, **fields)).headers["X-Request-Id"] == name
         path = f"/v1/tts/stream/{(await post('/v1/tts/stream', 'r-open')).json()['stream_id']}"
         await post(f"{path}/append", "r-append", text=TEXT)
         await post(f"{path}/close", "r-close")
@@ -164,8 +174,14 @@ async def speak_in_every_mode(served: Served) -> None:
     async with connect(served.socket_url, additional_headers={"X-Request-Id": "r-socket"}) as socket:
         await socket.send(json.dumps({"type": "text", "text": TEXT}))
         await socket.send(json.dumps({"type": "close"}))
+        assert json.loads(await socket.recv())["request_id"] == "r-socket"
         while isinstance(message := await socket.recv(), bytes) or json.loads(message)["type"] != "done":
             pass
+    async with connect(served.socket_url, additional_headers={"X-Request-Id": "r-mute"}) as socket:
+        await socket.send(json.dumps({"type": "init", "voice": "nobody"}))
+        assert json.loads(await socket.recv())["code"] == "unknown_voice"
+    with pytest.raises(InvalidStatus):
+        await connect(f"{served.socket_url}/nowhere", additional_headers={"X-Request-Id": "r-shut"})
 
 
 def test_a_request_id_cannot_write_to_a_terminal(tmp_path: Path) -> None:

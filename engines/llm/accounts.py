@@ -85,6 +85,8 @@ class TextLedger:
 
     def evaluated(self, num_prompt: int, num_cached: int) -> None:
         """So many tokens of prompts have been read by now, and so many of them were in the cache."""
+        if (num_prompt, num_cached) == (self._num_prompt, self._num_cached):
+            return
         self._measures.evaluated[self._labels] += num_prompt - num_cached - (self._num_prompt - self._num_cached)
         self._measures.cached[self._labels] += num_cached - self._num_cached
         self._num_prompt, self._num_cached = num_prompt, num_cached

@@ -148,7 +148,7 @@ class TextEngine:
         """Sessions by what they are about."""
         scheduler = self._device.require().scheduler
         jobs, line = scheduler.jobs, scheduler.line
-        num_aside = sum(session.is_aside for session in self._sessions) - sum(job.is_aside for job in line)
+        num_aside = max(0, sum(session.is_aside for session in self._sessions) - sum(job.is_aside for job in line))
         num_running = sum(job.is_running for job in jobs)
         num_open = sum(not job.is_closed for job in jobs)
         return {"running": num_running, "waiting": len(line), "paused": num_open - num_running, "preempted": num_aside}
