@@ -56,6 +56,11 @@ def histogram(name: str, meaning: str, read: Callable[[Any], Reading], *labels: 
     return Metric(name, "histogram", meaning, read, labels)
 
 
+def when_ready(read: Callable[[Any], Reading]) -> Callable[[Any], Reading]:
+    """Of an engine: what exists once its model does."""
+    return lambda engine: read(engine) if engine.state == "ready" else None
+
+
 def _by_labels(reading: Reading) -> Iterator[tuple[Sequence[str], Any]]:
     if reading is None:
         return

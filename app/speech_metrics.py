@@ -1,20 +1,12 @@
 """The metrics of the speech server. They are described in docs/reference/metrics.md, which a test holds to this."""
 
-from collections.abc import Callable
 from typing import Final
 
-from app.metric import Metric, Reading, counter, gauge, histogram
-from engines.engine import Engine
-
-
-def _ready(read: Callable[[Engine], Reading]) -> Callable[[Engine], Reading]:
-    """What exists once the model does."""
-    return lambda engine: read(engine) if engine.state == "ready" else None
-
+from app.metric import Metric, counter, gauge, histogram, when_ready
 
 SPEECH_METRICS: Final[tuple[Metric, ...]] = (
     gauge("tiding_engine_ready", "1 when the model is loaded and works", lambda engine: engine.state == "ready"),
-    gauge("tiding_model_info", "Which model speaks", _ready(lambda engine: {(engine.model_name,): 1}), "model"),
+    gauge("tiding_model_info", "Which model speaks", when_ready(lambda engine: {(engine.model_name,): 1}), "model"),
     histogram(
         "tiding_first_audio_seconds",
         "From a stream's first text to its first audio, ready to be sent",
@@ -33,11 +25,11 @@ SPEECH_METRICS: Final[tuple[Metric, ...]] = (
         lambda engine: engine.measures.steps,
     ),
     counter("tiding_step_rows_total", "Slots that were stepped", lambda engine: engine.measures.num_rows),
-    gauge("tiding_slots_in_use", "Slots that are owned", _ready(lambda engine: engine.num_busy_slots)),
-    gauge("tiding_slots_capacity", "Slots that the model has", _ready(lambda engine: engine.num_slots)),
+    gauge("tiding_slots_in_use", "Slots that are owned", when_ready(lambda engine: engine.num_busy_slots)),
+    gauge("tiding_slots_capacity", "Slots that the model has", when_ready(lambda engine: engine.num_slots)),
     gauge("tiding_sessions_open", "Open sessions", lambda engine: engine.num_sessions),
     gauge("tiding_sessions_capacity", "Sessions that may be open", lambda engine: engine.limits.max_sessions),
-    gauge("tiding_queue_length", "Segments that wait for a slot", _ready(lambda engine: engine.num_waiting)),
+    gauge("tiding_queue_length", "Segments that wait for a slot", when_ready(lambda engine: engine.num_waiting)),
     histogram("tiding_queue_wait_seconds", "How long segments waited for a slot", lambda engine: engine.measures.waits),
     counter(
         "tiding_underrun_seconds_total",

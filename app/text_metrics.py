@@ -1,15 +1,9 @@
 """The metrics of the LLM server. They are described in docs/reference/metrics.md, which a test holds to this."""
 
-from collections.abc import Callable
 from typing import Final
 
-from app.metric import Metric, Reading, counter, gauge, histogram
+from app.metric import Metric, Reading, counter, gauge, histogram, when_ready
 from engines.llm.engine import TextEngine
-
-
-def _ready(read: Callable[[TextEngine], Reading]) -> Callable[[TextEngine], Reading]:
-    """What exists once the model does."""
-    return lambda engine: read(engine) if engine.state == "ready" else None
 
 
 def _sessions(engine: TextEngine) -> Reading:
@@ -18,7 +12,7 @@ def _sessions(engine: TextEngine) -> Reading:
 
 TEXT_METRICS: Final[tuple[Metric, ...]] = (
     gauge("tiding_llm_engine_ready", "1 when the model is loaded and works", lambda engine: engine.state == "ready"),
-    gauge("tiding_llm_model_info", "Which model writes", _ready(lambda engine: {(engine.model_name,): 1}), "model"),
+    gauge("tiding_llm_model_info", "Which model writes", when_ready(lambda engine: {(engine.model_name,): 1}), "model"),
     histogram(
         "tiding_llm_first_token_seconds",
         "From the asking for a chunk to its first token; the first chunk of a session reads its prompt",
@@ -45,11 +39,11 @@ TEXT_METRICS: Final[tuple[Metric, ...]] = (
         "mode",
     ),
     counter("tiding_llm_tokens_generated_total", "Tokens drawn", lambda engine: engine.measures.num_drawn),
-    gauge("tiding_llm_kv_cells_in_use", "Cells that hold a token", _ready(lambda engine: engine.num_used_cells)),
-    gauge("tiding_llm_kv_cells_capacity", "Cells of the cache", _ready(lambda engine: engine.num_cells)),
-    gauge("tiding_llm_slots_in_use", "Slots of open sessions", _ready(lambda engine: engine.num_busy_slots)),
-    gauge("tiding_llm_slots_capacity", "Slots that the model has", _ready(lambda engine: engine.num_slots)),
-    gauge("tiding_llm_sessions", "Open sessions by what they are about", _ready(_sessions), "state"),
+    gauge("tiding_llm_kv_cells_in_use", "Cells that hold a token", when_ready(lambda engine: engine.num_used_cells)),
+    gauge("tiding_llm_kv_cells_capacity", "Cells of the cache", when_ready(lambda engine: engine.num_cells)),
+    gauge("tiding_llm_slots_in_use", "Slots of open sessions", when_ready(lambda engine: engine.num_busy_slots)),
+    gauge("tiding_llm_slots_capacity", "Slots that the model has", when_ready(lambda engine: engine.num_slots)),
+    gauge("tiding_llm_sessions", "Open sessions by what they are about", when_ready(_sessions), "state"),
     gauge("tiding_llm_sessions_capacity", "Sessions that may be open", lambda engine: engine.limits.max_sessions),
     counter(
         "tiding_llm_preemptions_total",
