@@ -178,6 +178,8 @@ async def test_gauges_show_what_is_in_use_and_what_waits() -> None:
             asking = [
                 asyncio.create_task(client.post("/v1/audio/speech/stream", json={"input": TEXT})) for _ in range(5)
             ]
+            await until(lambda: embedded.engine.num_sessions == 5, "all have asked")
+            gate.allow()  # who came while a step was held is admitted before the next
             await until(lambda: embedded.engine.num_waiting == 3, "three wait")
             seen = await scrape(url)
             gate.allow(10_000)
