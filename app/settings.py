@@ -142,6 +142,10 @@ class LlmSettings(msgspec.Struct, frozen=True):
     """How the cache keeps numbers."""
     flash_attention: FlashAttention = "auto"
     """Whether attention is computed in blocks; caches below 16 bits need it."""
+    read_aside: bool = True
+    """On a CPU: whether a prompt longer than a batch is read apart from those who write, a few operations at a time, so
+    that both [get on](../explanation/pausing.md#prompts-beside-those-who-write). It takes the memory of the cache once
+    more."""
     chat_template: str = ""
     """A Jinja template, or the path of one; empty: the model's own."""
     max_sessions: Count = 64
@@ -175,6 +179,7 @@ class LlmSettings(msgspec.Struct, frozen=True):
             threads=self.threads,
             kv_type=self.kv_type,
             flash_attention=self.flash_attention,
+            read_aside=self.read_aside,
             chat_template=self.chat_template,
         )
 

@@ -72,6 +72,15 @@ class Cache:
         self._take(slot, length)
         return True
 
+    def keep(self, owner: Hashable, saved: bytes, length: int) -> None:
+        """Let this, which was never in a slot, be what was put aside for this owner."""
+        self._aside[owner] = saved, length
+
+    def take(self, owner: Hashable) -> bytes | None:
+        """What was put aside for this owner, who will not bring it back."""
+        saved, _ = self._aside.pop(owner, (None, 0))
+        return saved
+
     def forget(self, owner: Hashable) -> None:
         """What was put aside for this owner is wanted no longer."""
         self._aside.pop(owner, None)

@@ -11,8 +11,9 @@ import msgspec
 from engines.device import CLOSE_TIMEOUT_S, Device, State
 from engines.errors import CapacityError, EngineFailure
 from engines.llm.accounts import TextBooks
+from engines.llm.breaks import Breaks
 from engines.llm.cache import Cache
-from engines.llm.jobs import Job, Row
+from engines.llm.jobs import Job, Row, Step
 from engines.llm.model import TextLoader, TextModel
 from engines.llm.prefill_budget import PrefillBudget
 from engines.llm.scheduler import Scheduler
@@ -198,7 +199,11 @@ class TextEngine:
         model = self._load()
         budget = PrefillBudget(self.limits.step_ms)
         scheduler = Scheduler[TextSession](
-            model.num_slots, model.batch_size, budget, num_remembered=self.limits.remembered
+            model.num_slots,
+            model.batch_size,
+            budget,
+            num_remembered=self.limits.remembered,
+            reads_aside=model.reader is not None,
         )
         books = TextBooks(self.measures, self._clock, self._witnesses)
         host = Host(scheduler, model, self._clock, books, self._sessions.discard)
@@ -206,24 +211,34 @@ class TextEngine:
         return _Loaded(model, scheduler, budget, Cache(model), host)
 
     def _step_until_closed(self, loaded: _Loaded) -> None:
-        stepper = Stepper(loaded.model, loaded.cache, loaded.scheduler.note_back)
+        scheduler, stepper = loaded.scheduler, Stepper(loaded.model, loaded.cache, loaded.scheduler.note_back)
+        breaks = Breaks(
+            self.limits.step_ms, lambda step: self._take(loaded, stepper, step), scheduler.poll_step, self._clock
+        )
         try:
-            while (step := loaded.scheduler.next_step()) is not None:
-                stepper.prepare(step)
-                self.measures.num_preempted += len(step.saves)
-                self._deliver((job, job.owner.answer.stop(self._clock())) for job in step.stops)
-                if not step.rows:
-                    continue
-                began_s = self._clock()
-                if stepper.evaluate(step.rows):
-                    made = [(row.job, self._write(stepper, row)) for row in step.rows if row.run.draws]
-                    self._measure(loaded.budget, step.rows, began_s)
-                    loaded.scheduler.finish_step(job for job, result in made if _is_over(result))
-                    self._deliver(made)
-                elif (job := loaded.scheduler.relieve()) is not None:
-                    self._deliver([(job, job.owner.answer.finish("max_tokens", self._clock()))])
+            while (step := scheduler.next_step()) is not None:
+                breaks.take(step)
+                if step.reading is not None:
+                    stepper.read(step.reading, breaks.breathe)
+                    scheduler.finish_reading(step.reading)
         finally:
             stepper.close()
+
+    def _take(self, loaded: _Loaded, stepper: Stepper, step: Step[TextSession]) -> None:
+        """A step, but for what it reads aside."""
+        stepper.prepare(step)
+        self.measures.num_preempted += len(step.saves)
+        self._deliver((job, job.owner.answer.stop(self._clock())) for job in step.stops)
+        if not step.rows:
+            return
+        began_s = self._clock()
+        if stepper.evaluate(step.rows):
+            made = [(row.job, self._write(stepper, row)) for row in step.rows if row.run.draws]
+            self._measure(loaded.budget, step.rows, began_s)
+            loaded.scheduler.finish_step(job for job, result in made if _is_over(result))
+            self._deliver(made)
+        elif (job := loaded.scheduler.relieve()) is not None:
+            self._deliver([(job, job.owner.answer.finish("max_tokens", self._clock()))])
 
     def _write(self, stepper: Stepper, row: Row[TextSession]) -> _Result:
         answer = row.job.owner.answer

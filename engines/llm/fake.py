@@ -60,6 +60,37 @@ class _Draws:
         self.is_closed = True
 
 
+class FakeReader:
+    """A reader (`engines.llm.model.Reader`), which breathes before each token. What tests look at: `held`."""
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+        self._is_reading = False
+
+    def begin(self, data: bytes | None) -> None:
+        self._check()
+        self.held = [] if data is None else msgspec.json.decode(data, type=list[int])
+
+    def read(self, start: int, tokens: Sequence[int], breathe: Callable[[], None]) -> None:
+        self._check()
+        assert start <= len(self.held), f"the reader holds {len(self.held)} tokens, the piece begins at {start}"
+        del self.held[start:]
+        self._is_reading = True
+        for token in tokens:
+            breathe()
+            self.held.append(token)
+        self._is_reading = False
+
+    def save(self, length: int) -> bytes:
+        self._check()
+        assert length <= len(self.held), f"the reader holds no {length} tokens"
+        del self.held[length:]
+        return msgspec.json.encode(self.held)
+
+    def _check(self) -> None:
+        assert not self._is_reading, "who reads is left alone"
+
+
 class FakeText:
     """A text model (`engines.llm.model.TextModel`). What tests look at: `held`, `batches`, `num_used_cells`,
     `num_samplers`.
@@ -79,11 +110,13 @@ class FakeText:
         batch_size: int = 64,
         gate: Gate | None = None,
         fails_at: int | None = None,
+        reads_aside: bool = False,
     ) -> None:
         self.num_slots, self.num_cells, self.batch_size = num_slots, num_cells, batch_size
         self.context_length = min(num_cells, context_length or num_cells)
         self.held: list[list[int]] = [[] for _ in range(num_slots)]
         self.batches: list[list[Run]] = []
+        self.reader = FakeReader() if reads_aside else None
         self.is_closed = False
         self._script = script
         self._gate = gate

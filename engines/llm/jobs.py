@@ -25,7 +25,7 @@ class Job(Generic[Key]):
         self.is_running = False  # writes, and has a slot
         self.slot: int | None = None
         self.has_begun = False  # to be evaluated
-        self.is_aside = False  # what it has in the cache is saved, and in no slot
+        self.is_aside = False  # what it has in the cache is saved, or being read aside, and in no slot
         self.num_cached = 0  # tokens that were in the cache when it began
         self.asked = 0  # when its last chunk was asked for
         self.admitted = 0  # when that got a slot, or found that it has one
@@ -37,6 +37,16 @@ class Row(msgspec.Struct, Generic[Key], frozen=True):
 
     job: Job[Key]
     run: Run
+
+
+class Reading(msgspec.Struct, Generic[Key], frozen=True):
+    """A piece of a long prompt that is read aside. `is_first`: what the job has in the cache so far is still in its
+    slot.
+    """
+
+    job: Job[Key]
+    run: Run
+    is_first: bool
 
 
 class Save(msgspec.Struct, Generic[Key], frozen=True):
@@ -64,7 +74,8 @@ class Step(msgspec.Struct, Generic[Key], frozen=True):
     copies: list[Copy]
     stops: list[Job[Key]]  # their clients want their chunks to end here
     rows: list[Row[Key]]
+    reading: Reading[Key] | None = None  # behind all else, and others write in the middle of it
 
     @property
     def is_empty(self) -> bool:
-        return not (self.saves or self.releases or self.forgets or self.stops or self.rows)
+        return not (self.saves or self.releases or self.forgets or self.stops or self.rows or self.reading)

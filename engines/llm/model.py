@@ -33,6 +33,30 @@ class Sampler(Protocol):
     def close(self) -> None: ...
 
 
+class Reader(Protocol):
+    """Reads a long prompt apart from the cells, while others write. Device thread only.
+
+    It holds one sequence. Where that is wanted in a slot, it goes there as what was saved of a slot does.
+    """
+
+    def begin(self, data: bytes | None) -> None:
+        """Hold what was saved of a slot instead, or nothing."""
+        ...
+
+    def read(self, start: int, tokens: Sequence[int], breathe: Callable[[], None]) -> None:
+        """Add these, at most a batch of them, behind the first `start` tokens. `breathe` is called again and again
+        meanwhile, and may use the model, but not this reader.
+
+        Raises:
+            RuntimeError: the device has failed. What `breathe` raises ends the reading, and is raised.
+        """
+        ...
+
+    def save(self, length: int) -> bytes:
+        """The first `length` tokens, for `TextModel.load` or for `begin`. It still holds them, and nothing more."""
+        ...
+
+
 class TextModel(Protocol):
     """What the text engine steps. Device thread only, except the attributes, which never change, and what says
     otherwise.
@@ -52,6 +76,11 @@ class TextModel(Protocol):
     @property
     def batch_size(self) -> int:
         """The most tokens of one `decode`."""
+        ...
+
+    @property
+    def reader(self) -> Reader | None:
+        """None: prompts are read in the batches of those who write."""
         ...
 
     # -- text: any thread ----------------------------------------------------------------------------------------------

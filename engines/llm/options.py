@@ -20,7 +20,8 @@ class LlamaOptions(msgspec.Struct, frozen=True):
     all of them. `context` is the number of cells, one for each token, that all `slots` share. `threads` 0: what was
     measured to be best on as many cores as this process may use. `chat_template` is a Jinja template, or the path of
     one; empty is the model's own. `batch_size` is the most tokens of one step, 0: what
-    was measured to be best for what computes.
+    was measured to be best for what computes. With `read_aside`, on a CPU, long prompts are read in a context of their
+    own where others write, which takes as much memory as the cells once more.
     """
 
     model: str = ""
@@ -32,3 +33,4 @@ class LlamaOptions(msgspec.Struct, frozen=True):
     flash_attention: FlashAttention = "auto"
     chat_template: str = ""
     batch_size: int = 0
+    read_aside: bool = True

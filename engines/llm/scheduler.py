@@ -7,15 +7,17 @@ or a log line. The device thread takes it twice a step:
     stepper.evaluate(...)            no lock
     scheduler.finish_step(over)      lock: whose chunk is over writes no longer
 
-or `relieve` in place of the last, where the cells did not suffice. A session is one job for all its life, and slots are
-given away in `next_step` alone, between steps: what a step makes for a session that has gone meets no other.
+or `relieve` in place of the last, where the cells did not suffice. A long prompt beside others is read *aside*: its
+`reading` takes as long as many steps, in the middle of which `poll_step` says what is to be done for the others. A
+session is one job for all its life, and slots are given away in `next_step` and `poll_step` alone, between steps: what
+a step makes for a session that has gone meets no other.
 """
 
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Generic
 
-from engines.llm.jobs import Copy, Job, Key, Row, Step
+from engines.llm.jobs import Copy, Job, Key, Reading, Row, Step
 from engines.llm.prefill_budget import PrefillBudget
 from engines.llm.slots import Slots
 
@@ -24,10 +26,13 @@ class Scheduler(Generic[Key]):
     """Slots, line and lock. Any thread, except what is marked: device thread only.
 
     A step has the last token of everybody who writes, and of prompts as much as `budget` allows where others write or
-    are about to go on, else the batch: what is written on an idle server does not depend on the clock.
+    are about to go on, else the batch: what is written on an idle server does not depend on the clock. With
+    `reads_aside`, a prompt of more than a batch is not among them there.
     """
 
-    def __init__(self, num_slots: int, batch_size: int, budget: PrefillBudget, *, num_remembered: int) -> None:
+    def __init__(
+        self, num_slots: int, batch_size: int, budget: PrefillBudget, *, num_remembered: int, reads_aside: bool = False
+    ) -> None:
         assert num_slots <= batch_size, "a step has room for everybody who writes"
         self._condition = threading.Condition(threading.Lock())
         self._slots = Slots[Key](num_slots, num_remembered=num_remembered)
@@ -36,6 +41,9 @@ class Scheduler(Generic[Key]):
         self._forgets: list[Job[Key]] = []
         self._batch_size = batch_size
         self._budget = budget
+        self._reads_aside = reads_aside
+        self._aside: Job[Key] | None = None  # whose prompt is being read there, a piece after the other
+        self._is_reading = False  # the device is in the middle of a piece
         self._is_full = False  # of cells: the line waits until somebody stops
         self._num_events = 0
         self._is_closed = False
@@ -126,6 +134,20 @@ class Scheduler(Generic[Key]):
                 self._condition.wait()
             return None
 
+    def poll_step(self) -> Step[Key] | None:
+        """What to do in the middle of a reading. None: nothing."""
+        with self._condition:
+            step = None if self._is_closed else self._plan()
+            return None if step is None or step.is_empty else step
+
+    def finish_reading(self, reading: Reading[Key]) -> None:
+        """A piece was read, of what may have been rewritten meanwhile."""
+        with self._condition:
+            self._is_reading = False
+            reading.job.sequence.note_read(reading.run)
+            if reading.job.sequence.num_missing == 1 or reading.job.is_closed:
+                self._aside = None
+
     def finish_step(self, over: Iterable[Job[Key]]) -> None:
         """The step was taken; the chunks of these are over."""
         with self._condition:
@@ -181,10 +203,10 @@ class Scheduler(Generic[Key]):
         for job in stops:
             self._end_chunk(job)
         self._admit_line()
-        rows, copies = self._rows()
+        rows, reading, copies = self._rows()
         forgets, self._forgets = self._forgets, []
         saves, releases = self._slots.take_changes()
-        return Step(saves, releases, forgets, copies, stops, rows)
+        return Step(saves, releases, forgets, copies, stops, rows, reading)
 
     def _admit_line(self) -> None:
         for job in sorted(self._line, key=_asked):
@@ -193,15 +215,39 @@ class Scheduler(Generic[Key]):
             del self._line[job]
             self._admit(job)
 
-    def _rows(self) -> tuple[list[Row[Key]], list[Copy]]:
+    def _rows(self) -> tuple[list[Row[Key]], Reading[Key] | None, list[Copy]]:
         running = self._slots.running
         writers = [job for job in running if job.has_begun and job.sequence.num_missing == 1]
         rows = [_row(job, 1) for job in writers]
+        prompts = [job for job in running if job not in writers]
         room = self._batch_size - len(writers)
-        if writers or self._slots.paused:
+        is_beside_others = bool(writers or self._slots.paused)
+        if is_beside_others:
             room = min(room, self._budget.num_tokens)
-        pieces, copies = self._pieces([job for job in running if job not in writers], room)
-        return rows + pieces, copies
+        reading, copies = self._read_aside(prompts, may_begin=is_beside_others)
+        pieces, more = self._pieces([job for job in prompts if job is not self._aside], room)
+        return rows + pieces, reading, copies + more
+
+    def _read_aside(self, prompts: Sequence[Job[Key]], *, may_begin: bool) -> tuple[Reading[Key] | None, list[Copy]]:
+        """The next piece of the prompt that is read aside; of those who wait for that, the one that has for longest.
+        What has begun so is read so to its end.
+        """
+        copies: list[Copy] = []
+        if self._is_reading or not self._reads_aside:
+            return None, copies
+        if self._aside not in prompts:
+            self._aside = None
+        for job in sorted(prompts, key=_asked):
+            if self._aside is None and may_begin and job.sequence.num_missing > self._batch_size:
+                copies += self._begin(job)
+                self._aside = job if job.sequence.num_missing > self._batch_size else None
+        return (None if self._aside is None else self._piece_aside(self._aside)), copies
+
+    def _piece_aside(self, job: Job[Key]) -> Reading[Key]:
+        """The last token stays for the batch of those who write: what follows it is drawn there."""
+        is_first, job.is_aside = not job.is_aside, True
+        self._is_reading = True
+        return Reading(job, _row(job, min(self._batch_size, job.sequence.num_missing - 1)).run, is_first)
 
     def _pieces(self, prompts: Sequence[Job[Key]], room: int) -> tuple[list[Row[Key]], list[Copy]]:
         """The shortest first: a question does not wait for a book. Half is kept for who asked first, so that a book is

@@ -25,6 +25,12 @@ class TokenSequence:
         start, end = self.num_evaluated, min(self.num_evaluated + most, len(self.tokens))
         return Run(slot, start, self.tokens[start:end], draws=end == len(self.tokens))
 
+    def note_read(self, run: Run) -> None:
+        """A run was evaluated aside. It counts if these are still the tokens to go on with."""
+        end = run.start + len(run.tokens)
+        if self.num_evaluated == run.start and self.tokens[run.start : end] == run.tokens:
+            self.num_evaluated = end
+
     def rewrite(self, tokens: Sequence[int]) -> None:
         """Go on from these instead. What they begin with stays evaluated, but for the last of them."""
         self.num_evaluated = self.num_shared_with(tokens)

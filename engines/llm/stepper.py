@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from engines.llm.cache import Cache
-from engines.llm.jobs import Job, Row, Step
+from engines.llm.jobs import Job, Reading, Row, Step
 from engines.llm.model import Sampler, TextModel
 from engines.llm.session import TextSession
 
@@ -19,6 +19,7 @@ class Stepper:
         self._cache = cache
         self._on_back = on_back
         self._samplers: dict[Job[TextSession], Sampler] = {}
+        self._in_reader: Job[TextSession] | None = None
 
     def prepare(self, step: Step[TextSession]) -> None:
         """Put away what has to leave its slot, and begin with what is there already."""
@@ -39,6 +40,18 @@ class Stepper:
             row.job.sequence.num_evaluated += len(row.run.tokens)
         return True
 
+    def read(self, reading: Reading[TextSession], breathe: Callable[[], None]) -> None:
+        """A piece of a prompt, aside. `breathe` may take steps."""
+        reader, job, run = self._model.reader, reading.job, reading.run
+        assert reader is not None, "it is the model's that something is read aside"
+        if self._in_reader is not job:
+            self._leave_reader()
+            if reading.is_first:
+                self._take_out(job, run.slot, run.start)
+            reader.begin(self._cache.take(job))
+            self._in_reader = job
+        reader.read(run.start, run.tokens, breathe)
+
     def draw(self, row: Row[TextSession]) -> bytes | None:
         """What the next token of a sequence writes. None: it ends the answer."""
         job = row.job
@@ -57,12 +70,30 @@ class Stepper:
     def _is_back(self, row: Row[TextSession]) -> bool:
         """Whether what was put aside is in its slot, now if not before."""
         if row.job.is_aside:
+            if row.job is self._in_reader:
+                self._leave_reader()
             if not self._cache.bring_back(row.job, row.run.slot):
                 return False
             self._on_back(row.job)
         return True
 
+    def _take_out(self, job: Job[TextSession], slot: int, length: int) -> None:
+        """What a slot holds goes where it can be read on from."""
+        if length:
+            self._cache.put_aside(job, slot, length)
+        else:
+            self._cache.truncate(slot, 0)
+
+    def _leave_reader(self) -> None:
+        """What was read there can be brought to a slot from now on."""
+        reader, job, self._in_reader = self._model.reader, self._in_reader, None
+        if reader is not None and job is not None:
+            length = job.sequence.num_evaluated
+            self._cache.keep(job, reader.save(length), length)
+
     def _forget(self, job: Job[TextSession]) -> None:
+        if job is self._in_reader:
+            self._in_reader = None
         self._cache.forget(job)
         if (sampler := self._samplers.pop(job, None)) is not None:
             sampler.close()

@@ -1,9 +1,9 @@
 """The text scheduler under test: no threads, and a model that is a table of which slot holds which tokens."""
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from engines.llm.jobs import Job, Row, Step
+from engines.llm.jobs import Job, Reading, Row, Step
 from engines.llm.prefill_budget import PrefillBudget
 from engines.llm.scheduler import Scheduler
 
@@ -25,13 +25,23 @@ class Bench:
     """Sessions are strings. Whoever is stepped is checked against what its slot holds."""
 
     def __init__(
-        self, num_slots: int = 4, *, num_cells: int = 10_000, batch_size: int = 64, remembered: int = 8
+        self,
+        num_slots: int = 4,
+        *,
+        num_cells: int = 10_000,
+        batch_size: int = 64,
+        remembered: int = 8,
+        reads_aside: bool = False,
     ) -> None:
         self.budget = PrefillBudget(100.0)
-        self.scheduler = Scheduler[str](num_slots, batch_size, self.budget, num_remembered=remembered)
+        self.scheduler = Scheduler[str](
+            num_slots, batch_size, self.budget, num_remembered=remembered, reads_aside=reads_aside
+        )
         self.scheduler._condition = _NeverWaits(threading.Lock())
         self.held: list[list[int]] = [[] for _ in range(num_slots)]
         self.aside: dict[str, list[int]] = {}
+        self.reader: list[int] = []
+        self.in_reader: Job[str] | None = None
         self.forgotten: list[str] = []
         self.num_cells = num_cells
         self._num_drawn = 0
@@ -53,6 +63,14 @@ class Bench:
         """
         step = self.scheduler.next_step()
         assert step is not None, "the scheduler is closed"
+        return self._prepared(step)
+
+    def poll(self) -> Step[str] | None:
+        """The same, in the middle of a reading; None: nothing."""
+        step = self.scheduler.poll_step()
+        return None if step is None else self._prepared(step)
+
+    def _prepared(self, step: Step[str]) -> Step[str]:
         for save in step.saves:
             self.aside[save.job.owner] = self.held[save.slot][: save.length]
             self.held[save.slot] = []
@@ -60,6 +78,8 @@ class Bench:
             self.held[slot] = []
         for job in step.forgets:
             self.aside.pop(job.owner, None)
+            if job is self.in_reader:
+                self.in_reader = None
             self.forgotten.append(job.owner)
         for copy in step.copies:
             assert len(self.held[copy.source]) >= copy.length, "what is copied is there"
@@ -70,6 +90,8 @@ class Bench:
         """As the model would: False where the cells do not suffice."""
         for job, slot in ((row.job, row.run.slot) for row in step.rows):
             if job.is_aside:
+                if job is self.in_reader:
+                    self._leave_reader()
                 if self._num_used() + len(self.aside[job.owner]) > self.num_cells:
                     return False
                 assert not self.held[slot], "what comes back finds an empty slot"
@@ -83,6 +105,28 @@ class Bench:
         for row in step.rows:
             self._add(row)
         return True
+
+    def read(self, reading: Reading[str], breathe: Callable[[], None]) -> None:
+        """A piece of a prompt, aside."""
+        job, run = reading.job, reading.run
+        if job is not self.in_reader:
+            self._leave_reader()
+            held = self.held[run.slot]
+            assert not reading.is_first or len(held) >= run.start, "what is read before is there"
+            if reading.is_first:
+                self.held[run.slot] = []
+            if reading.is_first and run.start:
+                self.aside[job.owner] = held[: run.start]
+            self.reader, self.in_reader = self.aside.pop(job.owner, []), job
+        assert self.reader[: run.start] == job.sequence.tokens[: run.start], "a piece goes on from what was read"
+        breathe()
+        self.reader[run.start :] = run.tokens
+        self.scheduler.finish_reading(reading)
+
+    def _leave_reader(self) -> None:
+        if (job := self.in_reader) is not None:
+            self.in_reader = None
+            self.aside[job.owner] = self.reader[: job.sequence.num_evaluated]
 
     def run(self, *, over: Collection[str] = ()) -> list[str]:
         """Whole steps until one draws tokens, with which the chunks of some end; whose tokens."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.llm.jobs import Copy, Job
+from engines.llm.jobs import Copy, Job, Step
 from engines.llm.prefill_budget import MIN_PIECE_TOKENS, PrefillBudget
 from engines.llm.scheduler import Scheduler
 from tests.llm.stepping import Bench, Idle, owners, pieces
@@ -566,12 +566,12 @@ def test_who_does_not_come_back_for_lack_of_cells_stays_aside_until_somebody_sto
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.randoms(use_true_random=False), st.integers(1, 4), st.integers(60, 200), st.integers(0, 3))
+@given(st.randoms(use_true_random=False), st.integers(1, 4), st.integers(60, 200), st.integers(0, 3), st.booleans())
 def test_whatever_comes_and_goes_everybody_gets_on_and_nothing_is_left(
-    rng: random.Random, num_slots: int, num_cells: int, num_remembered: int
+    rng: random.Random, num_slots: int, num_cells: int, num_remembered: int, reads_aside: bool
 ) -> None:
     """The bench checks every row against what its slot holds, so that nothing of one session gets into another."""
-    bench = Bench(num_slots, num_cells=num_cells, batch_size=16, remembered=num_remembered)
+    bench = Bench(num_slots, num_cells=num_cells, batch_size=16, remembered=num_remembered, reads_aside=reads_aside)
     scheduler = bench.scheduler
     jobs: list[Job[str]] = []
     writing: set[Job[str]] = set()
@@ -607,6 +607,20 @@ def test_whatever_comes_and_goes_everybody_gets_on_and_nothing_is_left(
 
     def take_a_step(*, is_last: bool = False) -> None:
         step = bench.next()
+        take(step, is_last=is_last)
+        if step.reading is not None:
+            bench.read(step.reading, lambda: breathe(is_last=is_last))
+
+    def breathe(*, is_last: bool) -> None:
+        """In the middle of a reading, whatever there is to do."""
+        for _ in range(rng.randrange(4)):
+            if not is_last:
+                disturb()
+            if (step := bench.poll()) is not None:
+                assert step.reading is None, "one prompt at a time is read aside"
+                take(step, is_last=is_last)
+
+    def take(step: Step[str], *, is_last: bool) -> None:
         writing.difference_update(step.stops)
         if not is_last:
             disturb()

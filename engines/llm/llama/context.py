@@ -1,12 +1,12 @@
 """The cells, and the step: one context of llama.cpp, whose sequences are our slots."""
 
-import ctypes
 import weakref
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from llama_cpp import llama_cpp as native
 
+from engines.llm.llama import saved
 from engines.llm.llama.batch import Batch
 from engines.llm.llama.logs import collecting_errors, expecting_refusal
 from engines.llm.llama.samplers import Chain
@@ -46,7 +46,7 @@ class Context:
         if not 0 < options.slots <= MAX_SLOTS:
             raise RuntimeError(f"{options.slots} slots: llama.cpp can have 1 to {MAX_SLOTS}")
         with collecting_errors() as errors:
-            context = native.llama_init_from_model(gguf.model, _params(options))
+            context = native.llama_init_from_model(gguf.model, context_params(options))
         if not context:
             raise RuntimeError(f"{gguf.path}: llama.cpp cannot make room for it: {''.join(errors[:1])}")
         self._context = context
@@ -82,17 +82,11 @@ class Context:
         native.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
     def save(self, slot: int) -> bytes:
-        context = self._opened()
-        saved = bytes(native.llama_state_seq_get_size(context, slot))
-        # Megabytes, written where they are: nobody has seen these bytes yet.
-        num_bytes = native.llama_state_seq_get_data(context, _pointer(saved), len(saved), slot)
-        if num_bytes != len(saved):
-            raise RuntimeError(f"llama.cpp has saved {num_bytes} of {len(saved)} bytes; the log says why")
-        return saved
+        return saved.save(self._opened(), slot)
 
-    def load(self, slot: int, saved: bytes) -> bool:
+    def load(self, slot: int, data: bytes) -> bool:
         with expecting_refusal():
-            return native.llama_state_seq_set_data(self._opened(), _pointer(saved), len(saved), slot) > 0
+            return saved.load(self._opened(), slot, data)
 
     def close(self) -> None:
         self._free()
@@ -103,7 +97,8 @@ class Context:
         return self._context
 
 
-def _params(options: LlamaOptions) -> native.llama_context_params:
+def context_params(options: LlamaOptions) -> native.llama_context_params:
+    """What a context is made with."""
     threads = choose_threads(options.threads)
     params = native.llama_context_default_params()
     params.n_ctx = options.context
@@ -123,8 +118,9 @@ def _best_batch_size(options: LlamaOptions) -> int:
     Measured with SmolLM2-135M on two cores, in ms a token of a prompt: 3.3 with 16, 2.9 with 48, 2.6 with 64, 2.4 with
     128, 2.5 with 512, where a step takes 1.3 s. A GPU is kept busy by no fewer than llama.cpp's own 512.
     """
-    return 512 if options.gpu_layers and native.llama_supports_gpu_offload() else 128
+    return 128 if computes_on_cpu(options) else 512
 
 
-def _pointer(data: bytes) -> Any:
-    return ctypes.cast(ctypes.c_char_p(data), ctypes.POINTER(ctypes.c_uint8))
+def computes_on_cpu(options: LlamaOptions) -> bool:
+    """Whether no layer is on a GPU."""
+    return not (options.gpu_layers and native.llama_supports_gpu_offload())

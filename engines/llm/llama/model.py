@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from engines.llm.llama.context import Context
+from engines.llm.llama.context import Context, computes_on_cpu, context_params
+from engines.llm.llama.reader import LlamaReader
 from engines.llm.llama.samplers import Chain
 from engines.llm.llama.vocabulary import Gguf, Vocabulary
 from engines.llm.model import Run, Sampler
@@ -26,6 +27,7 @@ class LlamaText:
         template = choose_template(options.chat_template, gguf.chat_template)
         self._template = ChatTemplate(template, bos=words.bos, eos=words.eos, adds_bos=words.adds_bos)
         self._context = Context(gguf, options)
+        self.reader = self._make_reader(gguf, options)
         self.name = gguf.name
         self.num_slots = options.slots
         self.num_cells = self._context.num_cells
@@ -72,8 +74,16 @@ class LlamaText:
         return self._context.load(slot, saved)
 
     def close(self) -> None:
+        if self.reader is not None:
+            self.reader.close()
         self._context.close()
         self._words.close()
+
+    @staticmethod
+    def _make_reader(gguf: Gguf, options: LlamaOptions) -> LlamaReader | None:
+        """A GPU reads a prompt sooner than it is worth to look up from it."""
+        is_wanted = options.read_aside and computes_on_cpu(options)
+        return LlamaReader(gguf, context_params(options)) if is_wanted else None
 
     def _warm_up(self) -> None:
         """The first steps bring the weights in from the disk and start the threads."""
