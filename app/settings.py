@@ -35,6 +35,9 @@ one of the two to a network, or asks it to say more, means both."""
 
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Sha256: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", description="64 hexadecimal digits", examples=["0" * 64])
+]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "text", "json"]
 
@@ -76,6 +79,11 @@ class TtsSettings(msgspec.Struct, frozen=True):
     magpie_codec: str = ""
     """The codec, in the same way. Empty: the one that the checkpoint names, or a file of that name beside the
     checkpoint."""
+    magpie_sha256: Sha256 = ""
+    """What the checkpoint's file has to have; another file [stops the start](../how-to/deploy.md#pin-the-weights).
+    Empty: any will do."""
+    magpie_codec_sha256: Sha256 = ""
+    """The same of the codec's file."""
     magpie_device: Device = "auto"
     """Where it computes; `auto`: on the GPU where there is one."""
     magpie_slots: Annotated[int, Meta(ge=0, le=MAX_SLOTS)] = 0
@@ -116,6 +124,8 @@ class TtsSettings(msgspec.Struct, frozen=True):
                 slots=self.magpie_slots,
                 precision=self.magpie_precision,
                 codec_precision=self.magpie_codec_precision,
+                sha256=self.magpie_sha256,
+                codec_sha256=self.magpie_codec_sha256,
             )
         )
 
@@ -129,6 +139,9 @@ class LlmSettings(msgspec.Struct, frozen=True):
     """The port to listen on."""
     model: str = ""
     """The path of a GGUF file; empty: SmolLM2-135M-Instruct, which comes with the package."""
+    sha256: Sha256 = ""
+    """What the model's file has to have; another file [stops the start](../how-to/deploy.md#pin-the-weights). Empty:
+    any will do."""
     context: Count = 8192
     """Cells: tokens that all conversations together may hold in the cache; none is longer, nor longer than the model
     was trained for."""
@@ -181,6 +194,7 @@ class LlmSettings(msgspec.Struct, frozen=True):
             flash_attention=self.flash_attention,
             read_aside=self.read_aside,
             chat_template=self.chat_template,
+            sha256=self.sha256,
         )
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from engines.errors import EngineFailure, EngineLoading
+from engines.errors import EngineFailure, EngineLoading, UnusableModel
 
 State: TypeAlias = Literal["new", "loading", "ready", "failed", "closed"]
 
@@ -126,6 +126,8 @@ class Device(Generic[L]):
             self._state = "ready"
             self._settled.set()
             self._step_until_closed(loaded)
+        except UnusableModel as error:
+            self._fail(error)
         except Exception as error:
             logger.exception("the device thread has failed")
             self._fail(error)

@@ -13,6 +13,8 @@
     ├── SessionClosed           the session was cancelled or is over; not logged as an error
     └── EngineFailure           the device or the weights
 
+    UnusableModel               what a model is made of cannot be used: only whoever starts the server meets it
+
 A class exists only where a caller would act differently. `code` is stable and goes on the wire as it is; `param`
 names the field of the request at fault, where there is one.
 """
@@ -126,3 +128,9 @@ class EngineFailure(SpeechError):
     """The device or the weights failed; details are in the server's log, not in this message."""
 
     code = "engine_failure"
+
+
+class UnusableModel(Exception):
+    """A model cannot be loaded from what there is. The message says what is wrong with that, and is all there is to
+    know: no traceback would add to it, and to try again would not help.
+    """

@@ -59,7 +59,7 @@ def nonsense(field: msgspec.structs.FieldInfo) -> list[str]:
     """Texts that are no value of the field."""
     shape = inspect.type_info(field.type)
     if isinstance(shape, inspect.Metadata):
-        return ["?"]
+        return ["", "?", "a" * 63, "a" * 65, "a" * 64 + "\n", "g" * 64]
     match shape:
         case inspect.BoolType():
             return ["", "yes", "2", "off"]
@@ -123,8 +123,11 @@ def test_models_are_given_what_is_set_for_them() -> None:
         magpie_slots=64,
         magpie_precision="tf32",
         magpie_codec_precision="float16",
+        magpie_sha256="a" * 64,
+        magpie_codec_sha256="b" * 64,
     )
-    assert settings.model_options.magpie == MagpieOptions("/m.nemo", "/c.nemo", "cpu", 64, "tf32", "float16")
+    expected = MagpieOptions("/m.nemo", "/c.nemo", "cpu", 64, "tf32", "float16", "a" * 64, "b" * 64)
+    assert settings.model_options.magpie == expected
     assert TtsSettings().model_options == ModelOptions()
 
 
@@ -195,11 +198,11 @@ def test_an_empty_environment_gives_the_defaults_of_the_llm_server() -> None:
 def test_the_model_and_the_engine_are_given_what_is_set_for_them() -> None:
     settings = LlmSettings(
         model="/m.gguf", context=4096, slots=4, threads=3, gpu_layers=7, kv_type="q8_0", flash_attention="on",
-        chat_template="/t.jinja", max_sessions=5, remembered=0, step_ms=50.5,
+        chat_template="/t.jinja", max_sessions=5, remembered=0, step_ms=50.5, sha256="c" * 64,
     )  # fmt: skip
     assert settings.options == LlamaOptions(
         model="/m.gguf", context=4096, slots=4, threads=3, gpu_layers=7, kv_type="q8_0", flash_attention="on",
-        chat_template="/t.jinja",
+        chat_template="/t.jinja", sha256="c" * 64,
     )  # fmt: skip
     assert settings.limits == TextLimits(max_sessions=5, remembered=0, step_ms=50.5)
 

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import yaml
 
+from engines.errors import UnusableModel
 from engines.magpie.targets import BUILT, BYTE_TOKENIZERS, HUB_TOKENIZER, LEFT_OUT
 
 Config: TypeAlias = dict[str, Any]
@@ -40,7 +41,7 @@ _UNSAFE_LOADING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 _TRUE = frozenset({"1", "y", "yes", "true"})  # Source: torch 2.13, `torch.load`
 
 
-class CheckpointError(Exception):
+class CheckpointError(UnusableModel):
     """A checkpoint cannot be used. The message names the file and says what is wrong with it."""
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 import torch
 
+from engines.digests import require_digest
 from engines.magpie.archive import CheckpointError, Config, unpack
 from engines.magpie.codec_weights import CodecWeights
 from engines.magpie.restoring import import_nemo, pack_codec, require_supported, restore
@@ -20,6 +21,8 @@ from engines.types import Voice
 
 CHECKPOINT_SETTING: Final = "TIDING_MAGPIE_CHECKPOINT"
 CODEC_SETTING: Final = "TIDING_MAGPIE_CODEC"
+PIN_SETTING: Final = "TIDING_MAGPIE_SHA256"
+CODEC_PIN_SETTING: Final = "TIDING_MAGPIE_CODEC_SHA256"
 
 _PARTS: Final = (
     "text_embedding.",
@@ -53,24 +56,29 @@ class Checkpoint(msgspec.Struct, frozen=True):
     samples_per_frame: int
 
 
-def load(source: str, *, codec: str = "", report: Report) -> Checkpoint:
+def load(source: str, *, codec: str = "", sha256: str = "", codec_sha256: str = "", report: Report) -> Checkpoint:
     """The checkpoint that `source` names: the path of a `.nemo` file, or `owner/name` of a model hub.
 
-    `codec` is one in place of that which the checkpoint names. `report` hears what is being done and for how long. No
+    `codec` is one in place of that which the checkpoint names. `sha256` and `codec_sha256` pin the two files: each is
+    compared before anything else opens it. `report` hears what is being done and for how long. No
     code of the checkpoint's is run; while NeMo unpacks it, the process works in another folder.
 
     Raises:
         CheckpointError: it cannot be had, or read, or is of a kind that this engine does not run.
         UnsafeCheckpointError: opening it could run code.
+        WrongDigest: it, or its codec, is not the file that is pinned.
     """
     path = locate(source, CHECKPOINT_SETTING, report)
+    require_digest(path, sha256, PIN_SETTING)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         started_s = time.monotonic()
         report(f"checking {path.name}")
         config = _unpack(path, folder / "magpie")
         require_supported(path, config)
-        codec_file = _prepare_codec(path, config, codec, folder, report)
+        codec_path = _locate_codec(path, config, codec, report)
+        require_digest(codec_path, codec_sha256, CODEC_PIN_SETTING)
+        codec_file = _prepare_codec(codec_path, folder, report)
         report(f"checked in {time.monotonic() - started_s:.1f} s")
         import_nemo(report)
         started_s = time.monotonic()
@@ -89,12 +97,15 @@ def _unpack(path: Path, folder: Path) -> Config:
     return unpack(path, folder)
 
 
-def _prepare_codec(path: Path, config: Config, codec: str, folder: Path, report: Report) -> Path:
-    """A file with the codec, fit for NeMo, in `folder`."""
+def _locate_codec(path: Path, config: Config, codec: str, report: Report) -> Path:
     named = codec or config.get("codecmodel_path")
     if not isinstance(named, str) or not named:
         raise CheckpointError(f"{path}: it names no codec; set {CODEC_SETTING} to the path of one")
-    codec_path = locate(named, CODEC_SETTING, report, beside=path.parent)
+    return locate(named, CODEC_SETTING, report, beside=path.parent)
+
+
+def _prepare_codec(codec_path: Path, folder: Path, report: Report) -> Path:
+    """A file with the codec, fit for NeMo, in `folder`."""
     report(f"checking {codec_path.name}")
     codec_config = _unpack(codec_path, folder / "codec")
     pack_codec(codec_path, folder / "codec", codec_config, folder / "codec.nemo")

@@ -305,7 +305,13 @@ def load(options: MagpieOptions) -> Loader:
 
     def load_magpie(_: Wake) -> Magpie:
         started_s = time.monotonic()
-        checkpoint = load_checkpoint(options.checkpoint, codec=options.codec, report=logger.info)
+        checkpoint = load_checkpoint(
+            options.checkpoint,
+            codec=options.codec,
+            sha256=options.sha256,
+            codec_sha256=options.codec_sha256,
+            report=logger.info,
+        )
         model = Magpie(checkpoint, options)
         logger.info("on the device: %.1f s since the start", time.monotonic() - started_s)
         model.warm_up()

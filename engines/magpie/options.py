@@ -16,7 +16,8 @@ class MagpieOptions(msgspec.Struct, frozen=True):
     """How to load Magpie.
 
     `checkpoint` and `codec` are paths of `.nemo` files or names on a model hub (`owner/name`, `owner/name@revision`);
-    an empty `codec` is the one that the checkpoint names. `slots` 0: as many as fit, at most 256. "auto" is the GPU
+    an empty `codec` is the one that the checkpoint names. `sha256` and `codec_sha256` are what the two files have to
+    have; empty: any. `slots` 0: as many as fit, at most 256. "auto" is the GPU
     where there is one; of a precision, what was measured to do no harm there, and float32 on a CPU.
     """
 
@@ -26,3 +27,5 @@ class MagpieOptions(msgspec.Struct, frozen=True):
     slots: int = 0
     precision: Precision = "auto"
     codec_precision: CodecPrecision = "auto"
+    sha256: str = ""
+    codec_sha256: str = ""
