@@ -116,13 +116,37 @@ bench-talk *args: setup-test
 bench-magpie *args: setup-magpie
     @{{quote(python)}} -m tests.bench.magpie --out .cache/bench-magpie "$@"
 
-# Build the container image `tiding` with podman or docker
-image:
+# Ask for known vulnerabilities in everything that is locked (by OSV, over the network; pip-audit's options)
+audit *args: _audit-tools
+    #!/usr/bin/env bash
+    # A service that knows nothing of a package is no good news: strict. Status 1: something was found; 2: it was not asked.
+    set -euo pipefail
+    log=$(mktemp); trap 'rm -f "$log"' EXIT
+    status=0
+    .cache/audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off --vulnerability-service osv \
+        --requirement locks/versions.txt "$@" 2>"$log" || status=$?
+    if grep -q '^Traceback' "$log"; then echo "audit: not done: $(tail -n 1 "$log")" >&2; exit 2; fi
+    cat "$log" >&2
+    exit $status
+
+# Report the licences of what a lock has installed in .venv; fails on one that locks/licences.txt does not list
+licences lock="base": setup _audit-tools
+    @{{quote(python)}} locks/licences.py {{quote(lock)}} .cache/audit/bin/pip-licenses {{quote(python)}}
+
+# Write a bill of materials (CycloneDX) of what is installed in .venv; the image has its own
+sbom file=".cache/sbom.cdx.json": setup _audit-tools
+    @.cache/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+        --output-file {{quote(file)}} {{quote(python)}}
+    @echo "sbom:" {{quote(file)}}
+
+# Build the container image `tiding` (`just image cuda`: `tiding:cuda`, with Magpie) with podman or docker
+image target="cpu":
     #!/usr/bin/env bash
     set -euo pipefail
     for engine in podman docker; do
         if command -v "$engine" >/dev/null && "$engine" info >/dev/null 2>&1; then
-            exec "$engine" build --file Containerfile --tag tiding .
+            tag=tiding:{{target}}
+            exec "$engine" build --file Containerfile --target {{quote(target)}} --tag "${tag/:cpu/}" .
         fi
     done
     echo "image: needs podman, or docker with its engine running; neither answers here" >&2
@@ -189,6 +213,20 @@ _environment:
 # The test tools, without the LLM
 [private]
 _test-tools: (_install "test" "the server, its voice, the test tools and a speech recogniser, about 300 MB: about 40 s")
+
+# Put what says what is installed into an environment of its own, .cache/audit
+[private]
+_audit-tools: _environment
+    #!/usr/bin/env bash
+    set -euo pipefail
+    env=.cache/audit
+    now=$({ pwd; cat locks/audit.txt; } | cksum)
+    if [[ -e $env/.tiding && $(<"$env/.tiding") == "$now" ]]; then exit; fi
+    echo "setup: installing pip-audit, pip-licenses and cyclonedx-bom into $env: about 15 s on a fast line" >&2
+    rm -rf $env
+    {{quote(python)}} -m venv $env
+    $env/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r locks/audit.txt
+    echo "$now" >$env/.tiding
 
 # What .venv's stamp is when the LLM's packages are there as they are wanted now: CMAKE_ARGS counts, and the processor
 [private]
