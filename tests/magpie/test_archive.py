@@ -13,6 +13,7 @@ import torch
 
 from engines.magpie.archive import (
     MAX_MEMBERS,
+    MAX_UNPACKED_BYTES,
     CheckpointError,
     UnsafeCheckpointError,
     check_archive,
@@ -221,6 +222,18 @@ def test_a_member_that_comes_twice_is_refused(path: Path) -> None:
 def test_more_members_than_a_checkpoint_has_are_refused(path: Path) -> None:
     with pytest.raises(UnsafeCheckpointError, match="more than"):
         check_archive(write_archive(path, members={str(i): b"" for i in range(MAX_MEMBERS)}))
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_member_that_says_it_is_larger_than_any_checkpoint_is_refused_before_it_is_written(
+    path: Path, tmp_path: Path, mode: str
+) -> None:
+    bomb = tarfile.TarInfo("bomb")
+    bomb.size = MAX_UNPACKED_BYTES
+    (folder := tmp_path / "unpacked").mkdir()
+    with pytest.raises(UnsafeCheckpointError, match="32 GiB unpacked"):
+        unpack(write_archive(path, odd=bomb, mode=mode), folder)
+    assert not (folder / "bomb").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"junk" * 1000, b"\x1f\x8b\x08junk"])
