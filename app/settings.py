@@ -63,6 +63,9 @@ class TtsSettings(msgspec.Struct, frozen=True):
     """How much is logged: lines of this level and above."""
     max_sessions: Count = 1024
     """Open sessions at once; above it a request gets 503, and `/ready` says `full`."""
+    max_contexts: Count = 32
+    """[Contexts](websocket.md#contexts) of one WebSocket that may have something to speak at once; above it a new one
+    gets an `error`."""
     max_waiting_chars: Count = 20_000
     """Characters that may wait in one session; above it, 413."""
     send_rate: Annotated[float, Meta(ge=0)] = 4.0
@@ -97,6 +100,7 @@ class TtsSettings(msgspec.Struct, frozen=True):
     def limits(self) -> Limits:
         return Limits(
             max_sessions=self.max_sessions,
+            max_contexts=self.max_contexts,
             max_waiting_chars=self.max_waiting_chars,
             send_rate=self.send_rate,
             is_markdown=self.markdown,

@@ -135,6 +135,7 @@ class Limits(msgspec.Struct, frozen=True):
     """What the engine grants a session, and how it paces itself. Times in seconds of audio unless said otherwise."""
 
     max_sessions: int = 1024
+    max_contexts: int = 32  # that speak on one socket at once
     max_waiting_chars: int = 20_000
     max_segment_chars: int = 160
     max_queued_s: float = 1.0

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from typing import Any, TypeAlias
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from tests.serving import Served
 
@@ -53,6 +54,17 @@ class Listener:
             if isinstance(message, dict) and message["type"] == kind:
                 return message
 
+    async def until_in(self, name: str | None, kind: str) -> Message:
+        """Listen until a message of this type comes in a context."""
+        while (message := await self.until(kind)).get("context_id") != name:
+            pass
+        return message
+
+    async def until_so(self, is_so: Callable[[], bool]) -> None:
+        """Listen until what was heard is enough."""
+        while not is_so():
+            await self.next()
+
     async def until_audio(self, num_messages: int = 1) -> None:
         """Listen until so many binary messages have come."""
         while num_messages:
@@ -82,6 +94,10 @@ class Listener:
 
     # -- what was heard ------------------------------------------------------------------------------------------------
 
+    def heard_in(self, name: str | None) -> list[bytes | Message]:
+        """What was said in one context."""
+        return heard_in(self.heard, name)
+
     @property
     def audio(self) -> bytes:
         return audio_of(self.heard)
@@ -102,13 +118,7 @@ class Listener:
     @property
     def segments(self) -> list[bytes]:
         """The audio in front of each `segment_complete`."""
-        pieces = [b""]
-        for message in self.heard:
-            if isinstance(message, bytes):
-                pieces[-1] += message
-            elif message["type"] == "segment_complete":
-                pieces.append(b"")
-        return pieces[:-1]
+        return segments_of(self.heard)
 
     @property
     def words(self) -> list[Message]:
@@ -120,9 +130,49 @@ def audio_of(heard: Iterable[bytes | Message]) -> bytes:
     return b"".join(message for message in heard if isinstance(message, bytes))
 
 
+def segments_of(heard: Iterable[bytes | Message]) -> list[bytes]:
+    pieces = [b""]
+    for message in heard:
+        if isinstance(message, bytes):
+            pieces[-1] += message
+        elif message["type"] == "segment_complete":
+            pieces.append(b"")
+    return pieces[:-1]
+
+
 def kinds_of(heard: Iterable[bytes | Message]) -> list[str]:
     kinds = (message["type"] if isinstance(message, dict) else "audio" for message in heard)
     return [kind for name, run in groupby(kinds) for kind in (["audio"] if name == "audio" else run)]
+
+
+def heard_in(heard: Iterable[bytes | Message], name: str | None) -> list[bytes | Message]:
+    """What was said in one context, as a socket of its own would have heard it."""
+    return [message for owner, message in _by_owner(heard) if owner == name]
+
+
+def _by_owner(heard: Iterable[bytes | Message]) -> Iterator[tuple[str | None, bytes | Message]]:
+    head: Message | None = None
+    for message in heard:
+        if isinstance(message, bytes):
+            assert head is None or head["bytes"] == len(message), "a chunk states its bytes"
+            yield (head and head["context_id"]), message
+            head = None
+        else:
+            assert head is None, "nothing comes between a chunk and its audio"
+            if message["type"] == "chunk":
+                head = message
+            else:
+                yield (
+                    message.get("context_id"),
+                    {field: value for field, value in message.items() if field != "context_id"},
+                )
+
+
+async def until_closed(socket: ClientConnection) -> AsyncIterator[str | bytes]:
+    """All that comes until the server closes the socket, whatever it says then."""
+    with suppress(ConnectionClosed):
+        async for message in socket:
+            yield message
 
 
 @asynccontextmanager

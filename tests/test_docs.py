@@ -146,10 +146,13 @@ def test_every_message_and_field_is_in_the_reference(page: str, message: type[ms
     heading = UNTAGGED.get(message, f"`{message.__struct_config__.tag}`")
     section = sections(reference(page)).get(heading)
     assert section is not None, f"docs/reference/{page}.md has no section {heading}"
+    is_sent = message in (*SENT, llm_messages.PauseAt)
+    shared = sections(reference(page)).get("What a client sends" if is_sent else "What the server sends", "")
+    described = rows(shared) | rows(section)
     for field, schema in message_fields(message).items():
-        assert field in rows(section), f"{heading}: no row for the field {field}"
-        for shape in [schema, *schema.get("anyOf", ())] if message in (*SENT, llm_messages.PauseAt) else []:
-            assert not missing_from(rows(section)[field], shape), f"{heading}: the row of {field} leaves something out"
+        assert field in described, f"{heading}: no row for the field {field}"
+        for shape in [schema, *schema.get("anyOf", ())] if is_sent else []:
+            assert not missing_from(described[field], shape), f"{heading}: the row of {field} leaves something out"
 
 
 @pytest.mark.parametrize("reason", get_args(Reason))

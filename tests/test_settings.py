@@ -140,8 +140,8 @@ def test_a_model_that_is_not_installed_says_how_to_install_it() -> None:
 
 
 def test_limits_carry_what_is_set() -> None:
-    limits = TtsSettings(max_sessions=3, max_waiting_chars=500, send_rate=2.5, markdown=False).limits
-    assert (limits.max_sessions, limits.max_waiting_chars, limits.send_rate) == (3, 500, 2.5)
+    limits = TtsSettings(max_sessions=3, max_contexts=4, max_waiting_chars=500, send_rate=2.5, markdown=False).limits
+    assert (limits.max_sessions, limits.max_contexts, limits.max_waiting_chars, limits.send_rate) == (3, 4, 500, 2.5)
     assert not limits.is_markdown
 
 

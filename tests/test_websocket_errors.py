@@ -1,16 +1,14 @@
 """Messages that are wrong: each gets an `error`, and the socket lives."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from engines.fake import FakeModel
-from tests.hearing import Listener, listen, spoken
+from tests.hearing import Listener, listen, spoken, until_closed
 from tests.serving import Served, serve_here
 
 SHORT = "Good morning."
@@ -146,9 +144,3 @@ async def test_when_the_engine_fails_the_socket_is_closed_with_1011_behind_the_e
         assert (messages[-1]["type"], messages[-1]["fatal"]) == ("error", True)
         assert socket.close_code == 1011
         assert here.engine.num_sessions == 0
-
-
-async def until_closed(socket: ClientConnection) -> AsyncIterator[str | bytes]:
-    with suppress(ConnectionClosed):
-        async for message in socket:
-            yield message

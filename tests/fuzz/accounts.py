@@ -1,17 +1,28 @@
 """What a socket must send: an account of what was heard, one of what was asked, and whether the one explains the other.
 
-Which stream a message belongs to is not said on the wire, and how far a stream got before it was dropped is a matter of
-time. So the two are matched: a conversation is right if each stream that was heard can be one that was asked for, in
-order, and each that had to be heard is.
+Which stream of a context a message belongs to is not said on the wire, and how far a stream got before it was dropped
+is a matter of time. So the two are matched: a conversation is right if each stream that was heard can be one that was
+asked for, in order, and each that had to be heard is.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
 import msgspec
 
-from modes.messages import Cancelled, Done, Failed, Init, Pong, SegmentComplete, ServerMessage, StreamCreated, Words
+from modes.messages import (
+    Cancelled,
+    Chunk,
+    Done,
+    Failed,
+    Init,
+    SegmentComplete,
+    ServerMessage,
+    StreamCreated,
+    Words,
+)
 from modes.playback import MAX_MESSAGE_BYTES
 from tests.contract import BYTES_PER_SAMPLE
 
@@ -30,6 +41,11 @@ class Asked:
         self.is_aggregated = False  # there are texts that the server cuts
         self.is_closed = False
         self.is_dropped = False
+
+    def add(self, text: str, *, is_alone: bool) -> None:
+        self.text += text
+        self.num_alone += is_alone
+        self.is_aggregated |= not is_alone
 
     @property
     def is_open(self) -> bool:
@@ -124,51 +140,56 @@ _decoder = msgspec.json.Decoder(ServerMessage)
 
 
 class Account:
-    """All that one socket sent, held to what is true of any conversation."""
+    """All that one socket sent, by context, held to what is true of any conversation."""
 
     def __init__(self) -> None:
-        self.streams: list[HeardStream] = []
-        self.errors: list[Failed] = []
+        self.streams: defaultdict[str | None, list[HeardStream]] = defaultdict(list)
+        self.answers: Counter[tuple[str | None, type[ServerMessage]]] = Counter()
         self.num_messages = 0
-        self.num_pongs = 0
-        self.num_cancelled = 0
+        self._stream_ids: set[str] = set()
+        self._head: Chunk | None = None  # the audio of which comes next
 
     def hear(self, data: str | bytes) -> None:
         self.num_messages += 1
         if isinstance(data, bytes):
-            self._last.hear_audio(data)
+            self._hear_audio(data)
             return
-        match _decoder.decode(data):
-            case StreamCreated() as created:
-                assert created.stream_id not in {stream.created.stream_id for stream in self.streams}
-                self.streams.append(HeardStream(created))
-            case SegmentComplete() as complete:
-                self._last.hear_segment(complete)
-            case Words() as words:
-                self._last.hear_words(words)
-            case Done() as done:
-                self._last.hear_done(done)
-            case Cancelled() as cancelled:
-                self._hear_cancelled(cancelled)
-            case Failed() as failed:
-                assert not failed.fatal, failed.message
-                self.errors.append(failed)
-            case Pong():
-                self.num_pongs += 1
+        assert self._head is None, "nothing comes between a chunk and its audio"
+        message = _decoder.decode(data)
+        name = message.context_id or None
+        self.answers[name, type(message)] += 1
+        match message:
+            case Chunk():
+                assert name, "a chunk is of a context that has a name"
+                self._head = message
+            case StreamCreated():
+                assert message.stream_id not in self._stream_ids
+                self._stream_ids.add(message.stream_id)
+                self.streams[name].append(HeardStream(message))
+            case SegmentComplete():
+                self._last(name).hear_segment(message)
+            case Words():
+                self._last(name).hear_words(message)
+            case Done():
+                self._last(name).hear_done(message)
+            case Cancelled(stream_id=str() as stream_id):
+                cancelled = (stream for stream in self.streams[name] if stream.created.stream_id == stream_id)
+                next(cancelled).hear_cancelled(message)
+            case Failed():
+                assert not message.fatal, message.message
             case _:
                 pass
 
-    @property
-    def _last(self) -> HeardStream:
-        assert self.streams, "a stream is announced before anything of it"
-        return self.streams[-1]
+    def _last(self, name: str | None) -> HeardStream:
+        assert self.streams[name], "a stream is announced before anything of it"
+        return self.streams[name][-1]
 
-    def _hear_cancelled(self, cancelled: Cancelled) -> None:
-        self.num_cancelled += 1
-        if cancelled.stream_id is not None:
-            next(stream for stream in self.streams if stream.created.stream_id == cancelled.stream_id).hear_cancelled(
-                cancelled
-            )
+    def _hear_audio(self, data: bytes) -> None:
+        head, self._head = self._head, None
+        stream = self._last(head and (head.context_id or None))
+        if head is not None:
+            assert (head.bytes, head.stream_id) == (len(data), stream.created.stream_id)
+        stream.hear_audio(data)
 
 
 def is_explained(heard: Sequence[HeardStream], asked: Sequence[Asked]) -> bool:

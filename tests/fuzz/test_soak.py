@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 
 NUM_CLIENTS: Final = 6
 NUM_MESSAGES: Final = 80
+NAMES: Final = [None, None, "a", "b"]
 TEXTS: Final = ["Hi.", "Good morning, all of you.", " and", " so on", "🎉", "  ", "word " * 200, "One. Two!", "é 你 c"]
 MODES: Final = ["batch", "stream", "adaptive", None]
 AGGREGATES: Final = ["auto", "none", "sentence", "clause", "word"]
@@ -22,7 +23,8 @@ GARBAGE: Final = ["", "{", "[]", '{"type":5}', '{"type":"text"}', b"\xff", '{"ty
 
 
 async def say_something(talk: Conversation, chance: random.Random) -> None:
-    """One message, mostly text."""
+    """One message, mostly text, in any context."""
+    talk.name = chance.choice(NAMES)
     match chance.choices(["text", "init", "close", "cancel", "flush", "ping", "garbage"], [12, 1, 2, 1, 1, 2, 1])[0]:
         case "text":
             mode = chance.choice(MODES)

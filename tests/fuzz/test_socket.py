@@ -33,7 +33,10 @@ MAX_SESSIONS = 20
 
 KINDS: list[str] = [msgspec.inspect.type_info(kind).tag for kind in get_args(ClientMessage)]
 OF_OTHERS = {"text", "context_id"}
-"""Fields that a rule fills in itself, and what would make several conversations of one."""
+"""Fields that are filled in elsewhere."""
+
+NAMES = st.sampled_from([None, None, "a", "b", "x" * 128])
+"""Of contexts. As many as there are here may speak at once."""
 
 
 def good(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
@@ -99,6 +102,11 @@ class AnyTalk(RuleBasedStateMachine):
     def connects(self) -> None:
         self.talk: Conversation = self.run(begin(self.server.served, self.rest_s))
 
+    @rule(name=NAMES)
+    def turn_to(self, name: str | None) -> None:
+        """What follows is for this context."""
+        self.talk.name = name
+
     @rule(fields=good(Init))
     def init(self, fields: dict[str, Any]) -> None:
         self.run(self.talk.init(fields))
@@ -109,7 +117,7 @@ class AnyTalk(RuleBasedStateMachine):
 
     @rule(fields=REFUSED)
     def init_that_is_refused(self, fields: dict[str, Any]) -> None:
-        self.run(self.talk.wrong(json.dumps({"type": "init", **fields})))
+        self.run(self.talk.wrong(json.dumps({"type": "init", **fields, "context_id": self.talk.name})))
 
     @rule(text=TEXTS, fields=good(Text))
     def text(self, text: str, fields: dict[str, Any]) -> None:
@@ -169,8 +177,10 @@ class AnyTalk(RuleBasedStateMachine):
 
     @rule(is_sudden=st.booleans())
     def leave_and_come_again(self, is_sudden: bool) -> None:
+        name = self.talk.name
         self.leave(is_sudden=is_sudden)
         self.connects()
+        self.talk.name = name
 
     def leave(self, *, is_sudden: bool) -> None:
         if is_sudden:
