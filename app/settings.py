@@ -33,6 +33,9 @@ SHARED: Final = {
 """Fields of the LLM server that follow a variable of the speech server where they have none of their own: who opens
 one of the two to a network, or asks it to say more, means both."""
 
+SHARED_WITH_LLM: Final = {"page_llm_port": "TIDING_LLM_PORT"}
+"""The same for the speech server."""
+
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 Sha256: TypeAlias = Annotated[
@@ -77,6 +80,10 @@ class TtsSettings(msgspec.Struct, frozen=True):
     """The path of a [lexicon](text.md#lexicon): a JSON object of words and how they are said. Empty: none."""
     log_format: LogFormat = "auto"
     """`text` is for people, `json` an object a line; `auto`: text on a terminal, else JSON."""
+    page: bool = True
+    """Whether the [playground](../how-to/playground.md) is served at `/`."""
+    page_llm_port: Port = 8002
+    """Where the playground looks for the LLM server, at the same name as its own."""
     magpie_checkpoint: Annotated[str, Meta(min_length=1)] = DEFAULT_CHECKPOINT
     """The path of a `.nemo` file, or a name on the Hugging Face hub: `owner/name`, or `owner/name@revision`."""
     magpie_codec: str = ""
@@ -208,7 +215,7 @@ def read_settings(environment: Mapping[str, str]) -> TtsSettings:
     Raises:
         SettingsError: a `TIDING_` variable is unknown, or the value of one of these is not of its type.
     """
-    settings = _read(TtsSettings, PREFIX, environment)
+    settings = _read(TtsSettings, PREFIX, environment, SHARED_WITH_LLM)
     if settings.model not in MODELS:
         near = nearest(settings.model.lower(), list(MODELS))
         meant = f"; did you mean {near}?" if near else ""

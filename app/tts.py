@@ -10,6 +10,7 @@ from litestar import Litestar
 from app.describe import describe
 from app.errors import document_refusals
 from app.metrics import metrics
+from app.playground import playground
 from app.service import SCHEMA_PATHS, end_process, make_app
 from app.settings import TtsSettings, read_settings
 from app.speech_metrics import SPEECH_METRICS
@@ -52,6 +53,8 @@ def create_app(
     )
     points = installed(settings.modes) if mode_points is None else mode_points
     own = [*describe(engine, [point.name for point in points]), metrics(engine, SPEECH_METRICS)]
+    if settings.page:
+        own += playground(settings.host, settings.page_llm_port)
     modes = mount(engine, points, reserved_paths=[*paths_of(own), *SCHEMA_PATHS])
     for mode in modes:
         logger.info("mode %s serves %s", mode.origin, ", ".join(mode.paths))

@@ -50,8 +50,8 @@ def free_port() -> int:
 @contextmanager
 def serve_process(*, log: Path, wait_ready: bool = True, **settings: str) -> Iterator[Served]:
     """`python -m app.serve tts` with these settings (`model="fake"` is `TIDING_MODEL=fake`), until the block ends."""
-    port = free_port()
-    given = {"port": str(port)} | settings
+    given = {"port": str(free_port())} | settings
+    port = int(given["port"])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDING_")}
     environment |= {f"TIDING_{name.upper()}": value for name, value in given.items()}
     with log.open("ab") as out:

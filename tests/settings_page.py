@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from app.setting_values import words_of
-from app.settings import LLM_PREFIX, PREFIX, SHARED, LlmSettings, TtsSettings
+from app.settings import LLM_PREFIX, PREFIX, SHARED, SHARED_WITH_LLM, LlmSettings, TtsSettings
 from tests.serving import ROOT
 
 PAGE: Final = ROOT / "docs/reference/settings.md"
@@ -67,7 +67,7 @@ def docstrings(kind: type) -> dict[str, str]:
 
 
 SETTINGS: Final = (
-    *settings_of(TtsSettings, PREFIX, {}),
+    *settings_of(TtsSettings, PREFIX, SHARED_WITH_LLM),
     *settings_of(LlmSettings, LLM_PREFIX, SHARED),
 )
 

@@ -172,8 +172,8 @@ def serve_process(*module: str, log: Path, **settings: str) -> Iterator[Served]:
     """`tests.llm.served` or `app.serve llm` in a process of its own with these settings (`context="512"` is
     `TIDING_LLM_CONTEXT=512`), until the block ends.
     """
-    port = free_port()
-    given = {"port": str(port)} | settings
+    given = {"port": str(free_port())} | settings
+    port = int(given["port"])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDING_")}
     environment |= {f"TIDING_LLM_{name.upper()}": value for name, value in given.items()}
     with log.open("ab") as out:
