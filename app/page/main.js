@@ -54,12 +54,20 @@ async function begin() {
 /** The LLM server may be there later, or never: the talk tab says how far it is. */
 async function watchLlm() {
   for (;;) {
-    const {ready, detail} = await (await fetch("/page/llm")).json().catch(() => ({ready: false, detail: ""}));
+    const {ready, detail} = await llmState();
     by("ask").disabled = !ready;
     by("llm-state").dataset.state = ready ? "ready" : "away";
     by("llm-state").textContent = ready ? "LLM: ready" : `LLM: not there yet. ${detail}`;
     if (ready) return;
     await rest(LOOK_MS);
+  }
+}
+
+async function llmState() {
+  try {
+    return await (await fetch("/page/llm")).json();
+  } catch {
+    return {ready: false, detail: "The speech server does not answer."};
   }
 }
 

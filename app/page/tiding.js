@@ -8,6 +8,7 @@
 // cancelled by itself. What goes wrong with one is thrown where it is iterated; the others go on.
 
 const PATH = "/ws/tts/stream";
+const MAX_RETRY_MS = 5000;
 
 /** What the server, or the connection, had to say against it. `code` is stable. */
 export class TidingError extends Error {
@@ -110,7 +111,7 @@ export class Tiding {
       this.#fail(error, () => true);
       return;
     }
-    const pause = this.#options.retryMs * 2 ** this.#numLost++;
+    const pause = Math.min(MAX_RETRY_MS, this.#options.retryMs * 2 ** this.#numLost++);
     this.#retry = setTimeout(() => {
       this.#retry = null;
       this.#open();

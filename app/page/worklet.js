@@ -2,6 +2,7 @@
 // dry. Samples are at the context's own rate.
 
 const REPORT_EVERY = 6; // blocks of 128 samples: 16 ms at 48 000 Hz
+const AGAIN = sampleRate / 10; // samples that have to be there before a sound that was dry goes on
 const FADE = 240; // samples in which a stop ends what sounds: no click, and 5 ms
 
 class Playback extends AudioWorkletProcessor {
@@ -56,6 +57,7 @@ class Playback extends AudioWorkletProcessor {
 
   #fill(output) {
     let num = 0;
+    if (this.#isDry && !this.#isEnded && this.#numQueued < AGAIN) return 0;
     while (num < output.length && this.#queue.length) {
       const piece = this.#queue[0];
       const part = piece.subarray(this.#at, this.#at + output.length - num);

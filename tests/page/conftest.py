@@ -24,13 +24,18 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests. `CHROMIUM` names another than the one on PATH."""
+def browser_path() -> str:
+    """Of the browser to use: `CHROMIUM` names another than the one on PATH."""
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     assert path is not None, f"none of {', '.join(NAMES)} is on PATH: `just test-page` installs one where it can"
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests."""
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=[*FLAGS])
+        started = playwright.chromium.launch(executable_path=browser_path(), args=[*FLAGS])
         yield started
         started.close()
 

@@ -134,7 +134,7 @@ def test_a_lost_connection_is_made_again(
     setup = """
         globalThis.lib = await import("/page/tiding.js");
         class Allowed extends WebSocket {}
-        globalThis.client = new lib.Tiding(location.origin, {retryMs: 100, WebSocket: Allowed});
+        globalThis.client = new lib.Tiding(location.origin, {retryMs: 100, retries: 20, WebSocket: Allowed});
     """
     with serve_process(log=tmp_path / "log", **settings) as served:
         visit(page, served.url)

@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page
 
@@ -56,9 +58,9 @@ def test_an_answer_is_heard_and_its_words_light_up(page: Page, both: Both) -> No
     ask(page, "Say hello.")
     until_sound(page)
     until_status(page, "talk", "Spoken")
-    assert lit(page) == ["Hello."]
+    assert [word.casefold() for word in lit(page)] == ["hello."]
     assert page.text_content(".said.you") == "Say hello."
-    assert page.text_content(".said.tiding") == "Hello."
+    assert (page.text_content(".said.tiding") or "").casefold() == "hello."
     assert number(page, "talk", "underruns") == "0"
 
 
@@ -77,7 +79,7 @@ def test_stop_is_a_barge_in_and_the_transcript_shows_where(page: Page, both: Bot
     assert heard.casefold().startswith("once there was")
     assert unheard
     assert heard.split()[-1] in lit(page), "what was heard ends with a word that lit up"
-    asyncio.run(both.llm.until_idle())
+    assert is_idle(both.llm)
 
 
 def test_who_interrupts_may_ask_again_at_once(page: Page, both: Both) -> None:
@@ -87,8 +89,8 @@ def test_who_interrupts_may_ask_again_at_once(page: Page, both: Both) -> None:
     ask(page, "Say hello.")
     until_status(page, "talk", "Spoken")
     assert page.locator(".said.tiding").count() == 2
-    assert page.text_content(".said.tiding:last-child") == "Hello."
-    assert lit(page)[-1] == "Hello."
+    assert (page.text_content(".said.tiding:last-child") or "").casefold() == "hello."
+    assert lit(page)[-1].casefold() == "hello."
     assert page.locator(".said.tiding del").count() == 1
 
 
@@ -118,6 +120,16 @@ def test_the_llm_is_held_while_enough_is_waiting_to_be_heard(page: Page, both: B
     until(page, "parseFloat(document.querySelector('#talk-numbers [data-number=held]').textContent) > 0")
     page.keyboard.press("Escape")
     until_status(page, "talk", "Interrupted")
+
+
+def is_idle(llm: talking.Served) -> bool:
+    """Whether nothing is left of any stream, soon."""
+    for _ in range(500):
+        health = httpx.get(f"{llm.url}/health").json()
+        if health["active_streams"] == health["busy_slots"] == 0:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 @contextmanager
