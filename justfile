@@ -88,6 +88,17 @@ test-magpie *args: setup-test
 test-page *args: setup-test (_install "page" "what drives a browser, about 50 MB: about 10 s") _players
     @{{quote(python)}} -m pytest --override-ini testpaths=tests/page "$@"
 
+# Test the services for pipecat and LiveKit with these frameworks themselves, and check their types, in .venv-clients
+test-clients *args: setup-test _clients-environment
+    #!/usr/bin/env bash
+    set -euo pipefail
+    python=.venv-clients/bin/python
+    status=0
+    PYRIGHT_PYTHON_GLOBAL_NODE=off PYRIGHT_PYTHON_IGNORE_WARNINGS=1 \
+        "$python" -m pyright --project typings/clients.json --pythonpath "$python" || status=$?
+    "$python" -m pytest --override-ini testpaths=tests/clients "$@" || status=$?
+    exit $status
+
 # Check style: ruff's rules and its formatting
 lint: _test-tools
     @{{quote(python)}} -m ruff check
@@ -299,6 +310,26 @@ _players:
     echo "setup: installing ${missing[*]} with apt-get, about 300 MB: about a minute on a fast line"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq && apt-get install -qq --no-install-recommends "${missing[@]}" >/dev/null
+
+# Make .venv-clients, which has the frameworks that Tiding has clients for, and finds the server and the test tools in .venv
+[private]
+_clients-environment:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    env=.venv-clients
+    now=$({ pwd; cat locks/{build,clients}.txt; } | cksum)
+    if [[ -e $env/.tiding && $(<"$env/.tiding") == "$now" ]]; then exit; fi
+    echo "setup: installing pipecat and LiveKit agents for tests into $env, about 900 MB: about 2 minutes on a fast line"
+    start=$SECONDS
+    rm -rf $env
+    {{quote(python)}} -m venv $env
+    pip() { $env/bin/python -m pip --disable-pip-version-check --quiet install --no-deps "$@"; }
+    packages_of() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
+    pip --require-hashes -r locks/build.txt
+    pip --require-hashes --no-build-isolation -r locks/clients.txt
+    echo "import site; site.addsitedir('$(packages_of {{quote(python)}})')" >"$(packages_of $env/bin/python)/tiding.pth"
+    echo "$now" >$env/.tiding
+    echo "setup: done in $((SECONDS - start)) s"
 
 # Say which test recipes `just test` does not run
 [private]

@@ -15,8 +15,10 @@ from tests.serving import Served, serve_process
 
 TEST_TIMEOUT_S = 60.0
 
-collect_ignore = [] if find_spec("torch") and find_spec("nemo") else ["magpie"]
-"""Magpie is tested where it is installed: `just test-magpie`."""
+NEEDED = {"magpie": ("torch", "nemo"), "clients": ("pipecat", "livekit")}
+"""What is tested where it is installed: `just test-magpie`, `just test-clients`."""
+
+collect_ignore = [folder for folder, modules in NEEDED.items() if not all(map(find_spec, modules))]
 
 
 @pytest.hookimpl(tryfirst=True)
