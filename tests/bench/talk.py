@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from websockets.asyncio.client import connect
 
+from app.clients import SpeechClient, TextClient
 from tests.llm.talking import serve_process as serve_llm
 from tests.serving import ROOT, serve_process
 from tests.talking import Talk
@@ -82,7 +82,7 @@ class Measured(msgspec.Struct, frozen=True):
 async def ask_all(llm_url: str, speech_url: str, rounds: int) -> list[Answered]:
     """All questions, one after the other, after one that warms both servers up."""
     answers: list[Answered] = []
-    async with connect(llm_url) as llm, connect(speech_url) as speech:
+    async with TextClient(llm_url) as llm, SpeechClient(speech_url) as speech:
         await Talk(llm, speech).ask("Hello!", max_total_tokens=20)
         for seed in range(rounds):
             for question in QUESTIONS:

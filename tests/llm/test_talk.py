@@ -6,8 +6,8 @@ import wave
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.client import connect
 
+from app.clients import SpeechClient, TextClient
 from tests.llm.talking import Served
 from tests.serving import Served as Speech
 from tests.talking import PATH, Talk, Timeline
@@ -29,7 +29,7 @@ def servers(llama_server: Served, hibari_server: Speech) -> Servers:
 
 async def ask(servers: Servers, *, ahead_s: float = 3.0, barge_in_s: float | None = None) -> Timeline:
     llm, speech = servers
-    async with connect(llm.socket_url) as writing, connect(speech.socket_url) as speaking:
+    async with TextClient(llm.url) as writing, SpeechClient(speech.url) as speaking:
         talk = Talk(writing, speaking, ahead_s=ahead_s)
         return await talk.ask(QUESTION, barge_in_s=barge_in_s, **OPTIONS)
 
@@ -66,7 +66,7 @@ async def test_a_barge_in_cancels_both(servers: Servers) -> None:
 def test_the_example_runs_as_the_page_says(servers: Servers, tmp_path: Path) -> None:
     llm, speech = servers
     output = tmp_path / "answer.wav"
-    urls = ["--llm", llm.socket_url, "--speech", speech.socket_url]
+    urls = ["--llm", llm.url, "--speech", speech.url]
     done = subprocess.run(
         [sys.executable, str(PATH), "Who are you?", "-o", str(output), "--barge-in", "1", *urls],
         capture_output=True,

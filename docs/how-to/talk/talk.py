@@ -1,12 +1,11 @@
 """Ask, and hear the answer while it is being written: `python talk.py "Why is the sky blue?" -o answer.wav`.
 
 Two sockets: the tokens of one go straight to the other. The LLM writes sentence by sentence and is held while enough
-speech is waiting to be played; `--barge-in 2` interrupts both after two seconds of sound. Needs `websockets` alone.
+speech is waiting to be played; `--barge-in 2` interrupts both after two seconds of sound.
 """
 
 import argparse
 import asyncio
-import json
 import time
 import wave
 from array import array
@@ -14,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
+from app.clients import Answer, Audio, Pause, SpeechClient, SpeechStream, TextClient, Words
 
-LLM_URL = "ws://localhost:8002/ws"
-SPEECH_URL = "ws://localhost:8001/ws/tts/stream"
+LLM_URL = "http://localhost:8002"
+SPEECH_URL = "http://localhost:8001"
 RATE_HZ = 22_050
 AUDIBLE = 300  # of 32 767: what is quieter is silence
 CHAR_S = 0.065  # of speech, for a character that has not been spoken yet
@@ -93,63 +92,50 @@ class Speaker:
 
 
 class Talk:
-    """One question on two open sockets, which can be used again afterwards."""
+    """One question to two servers, whose clients can be used again afterwards."""
 
-    def __init__(self, llm: ClientConnection, speech: ClientConnection, *, ahead_s: float = 3.0) -> None:
+    def __init__(self, llm: TextClient, speech: SpeechClient, *, ahead_s: float = 3.0) -> None:
         self.speaker = Speaker()
         self.timeline = Timeline()
         self._llm, self._speech = llm, speech
         self._ahead_s = ahead_s
         self._asked_at = 0.0
-        self._stream = f"talk-{id(self)}-{time.monotonic_ns()}"
 
     async def ask(self, question: str, *, barge_in_s: float | None = None, **options: Any) -> Timeline:
         """Let the answer be written and spoken. `options` go to the LLM: `seed`, `temperature`, ..."""
         self._asked_at = time.monotonic()
-        await self._tell_speech("init", sample_rate=RATE_HZ, word_timestamps=True)
-        async with asyncio.TaskGroup() as both:
-            listening = both.create_task(self._listen())
-            writing = both.create_task(self._write(question, options))
-            interrupting = both.create_task(self._interrupt(barge_in_s, writing)) if barge_in_s is not None else None
-            await listening
-            if interrupting is not None and self.timeline.interrupted_s is None:
-                interrupting.cancel()  # the answer was shorter
+        messages = [{"role": "user", "content": question}]
+        async with (
+            self._llm.answer(messages, Pause(at_sentence=True), **options) as answer,
+            self._speech.stream(sample_rate=RATE_HZ, word_timestamps=True) as stream,
+            asyncio.TaskGroup() as both,
+        ):
+            writing = both.create_task(self._write(answer, stream))
+            interrupting = both.create_task(self._interrupt(barge_in_s, answer, stream))
+            await self._listen(stream)
+            if self.timeline.interrupted_s is None:
+                interrupting.cancel()  # nobody wants to, or the answer was shorter
+            writing.cancel()  # held for sound that does not come any more
         self.timeline.total_s = self._now()
         self.timeline.audio_s = len(self.speaker.pcm) / 2 / RATE_HZ
         if self.speaker.first_sound_at is not None:
             self.timeline.first_sound_s = self.speaker.first_sound_at - self._asked_at
         return self.timeline
 
-    # -- the LLM's socket ----------------------------------------------------------------------------------------------
-
-    async def _write(self, question: str, options: dict[str, Any]) -> None:
-        await self._tell_llm(
-            "start_stream", messages=[{"role": "user", "content": question}], stream_tokens=True, **_SENTENCE, **options
-        )
-        while not await self._write_sentence():
+    async def _write(self, answer: Answer, stream: SpeechStream) -> None:
+        """Pass on what is written, until all is or the answer is interrupted."""
+        while not answer.is_done and not answer.is_over:
             await self._hold()
-            await self._tell_llm("continue_stream", **_SENTENCE)
-        await self._tell_llm("end_stream")
-        await self._until_ended()
-        await self._tell_speech("close")
-
-    async def _write_sentence(self) -> bool:
-        """Pass the tokens of one chunk on. Whether the answer is over."""
-        while True:
-            event = json.loads(await self._llm.recv())
-            if event.get("error"):
-                raise RuntimeError(event["error"])
-            if event.get("type") == "token":
+            async for token in answer.chunk():
                 if self.timeline.first_token_s is None:
                     self.timeline.first_token_s = self._now()
-                self.timeline.written += event["content"]
-                self.speaker.num_chars_sent = len(self.timeline.written)
-                await self._tell_speech("text", text=event["content"])
-            elif event.get("type") in ("paused", "done"):
-                if self.timeline.first_sentence_s is None:
-                    self.timeline.first_sentence_s = self._now()
-                await self._tell_speech("flush")  # a sentence is whole: nothing needs to be waited for
-                return event["type"] == "done"
+                self.timeline.written = answer.text
+                self.speaker.num_chars_sent = len(answer.text)
+                await stream.say(token)
+            if self.timeline.first_sentence_s is None:
+                self.timeline.first_sentence_s = self._now()
+            await stream.flush()  # a sentence is whole: nothing needs to be waited for
+        await stream.close()
 
     async def _hold(self) -> None:
         """While enough speech is waiting, the LLM's loop does not step: that is all that a pause is."""
@@ -158,54 +144,27 @@ class Talk:
             await self.speaker.until_below(self._ahead_s)
             self.timeline.holds.append((start, self._now()))
 
-    async def _until_ended(self) -> None:
-        while json.loads(await self._llm.recv()).get("status") != "ended":
-            pass
+    async def _listen(self, stream: SpeechStream) -> None:
+        async for event in stream:
+            if isinstance(event, Audio):
+                self.speaker.play(event.data)
+            elif isinstance(event, Words):
+                self.speaker.num_chars_come = event.words[-1].char_end
+        if self.timeline.interrupted_s is None:
+            self.timeline.heard = self.timeline.written
 
-    # -- the speech socket ---------------------------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        async for message in self._speech:
-            if isinstance(message, bytes):
-                self.speaker.play(message)
-                continue
-            event = json.loads(message)
-            if event["type"] == "error":
-                raise RuntimeError(event["message"])
-            if event["type"] == "words":
-                self.speaker.num_chars_come = event["words"][-1]["char_end"]
-            if event["type"] == "cancelled":
-                self.timeline.heard = event["text_spoken"]
-                return
-            if event["type"] == "done":
-                self.timeline.heard = self.timeline.written
-                return
-
-    async def _interrupt(self, after_s: float, writing: "asyncio.Task[None]") -> None:
+    async def _interrupt(self, after_s: float | None, answer: Answer, stream: SpeechStream) -> None:
         """A barge-in: nobody writes or speaks on, and what was heard is known to the word."""
+        if after_s is None:
+            return
         await self.speaker.until_heard(after_s)
         self.timeline.interrupted_s = self._now()
-        await self._tell_speech("cancel")
-        writing.cancel()
-        await asyncio.wait([writing])
-        await self._tell_llm("cancel_stream")
-        while json.loads(await self._llm.recv()).get("type") not in ("cancelled", None):
-            pass
+        cancelled, _ = await asyncio.gather(stream.cancel(), answer.cancel())
+        self.timeline.heard = cancelled.text_spoken
         self.timeline.silent_s = self._now()
-
-    # -- inside --------------------------------------------------------------------------------------------------------
-
-    async def _tell_llm(self, action: str, **fields: Any) -> None:
-        await self._llm.send(json.dumps({"action": action, "stream_id": self._stream, **fields}))
-
-    async def _tell_speech(self, kind: str, **fields: Any) -> None:
-        await self._speech.send(json.dumps({"type": kind, **fields}))
 
     def _now(self) -> float:
         return time.monotonic() - self._asked_at
-
-
-_SENTENCE: dict[str, Any] = {"pause": {"sentence_boundary": True}}
 
 
 def save(pcm: bytes, path: Path) -> None:
@@ -225,7 +184,7 @@ async def main() -> None:
     parser.add_argument("--llm", default=LLM_URL)
     parser.add_argument("--speech", default=SPEECH_URL)
     asked = parser.parse_args()
-    async with connect(asked.llm) as llm, connect(asked.speech) as speech:
+    async with TextClient(asked.llm) as llm, SpeechClient(asked.speech) as speech:
         talk = Talk(llm, speech, ahead_s=asked.ahead)
         timeline = await talk.ask(asked.question, barge_in_s=asked.barge_in)
     print(timeline.written.strip(), "\n")
