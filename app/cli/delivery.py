@@ -16,10 +16,17 @@ from app.cli.word_files import WORD_FILES
 
 
 def deliver(
-    speech: Speech, path: Path | None, words: Path | None, *, server: str | None, api_key: str | None, is_quiet: bool
+    speech: Speech,
+    path: Path | None,
+    words: Path | None,
+    *,
+    server: str | None,
+    api_key: str | None,
+    is_live: bool,
+    is_quiet: bool,
 ) -> None:
     """Speak to `path`, or to stdout where it is None, and write the words to `words`. Files are there when all has
-    gone well.
+    gone well. `is_live`: what is spoken is what stdin gives, as it comes, by a server.
 
     Raises:
         Failure: the speech has failed, or the voice has given no times to words that are wanted.
@@ -34,6 +41,10 @@ def deliver(
             from app.cli import local
 
             local.speak(speech, delivery.take, is_quiet=is_quiet)
+        elif is_live:
+            from app.cli import asking, live
+
+            live.speak(asking.Server(server, api_key), speech, delivery.take)
         else:
             from app.cli import remote
 

@@ -29,6 +29,7 @@ Examples:
   tiding say "Hello there." --format opus | ffplay -nodisp -autoexit -
   tiding say "Press one." --sample-rate 8000 --encoding mulaw -o one.wav
   tiding say "Hello there." --server http://localhost:8001 -o hello.mp3
+  tail -f news.txt | tiding say --live --server http://localhost:8001 | aplay
 """
 
 
@@ -68,22 +69,31 @@ Examples:
     "--encoding", type=click.Choice(forms.ENCODINGS), default=forms.ENCODINGS[0], show_default=True,
     help="How samples are written, in wav and pcm.",
 )  # fmt: skip
+@click.option(
+    "--live", "is_live", is_flag=True,
+    help="Speak what is piped in as it comes, rather than all of it at its end. Needs --server; wav or pcm.",
+)  # fmt: skip
 @server_options
 @click.option("-q", "--quiet", "is_quiet", is_flag=True, help="Say nothing on stderr but what has failed.")
 def say(
     text: Sequence[str], files: Sequence[str], output: str | None, form: str | None, words: str | None,
-    server: str | None, api_key: str | None, is_quiet: bool, **manner: Any,
+    server: str | None, api_key: str | None, is_live: bool, is_quiet: bool, **manner: Any,
 ) -> None:  # fmt: skip
     path = _path(output)
     form = form or _form_of(path)
     if form not in forms.RAW_FORMATS and manner["encoding"] != forms.ENCODINGS[0]:
         raise click.UsageError(f"--encoding {manner['encoding']} is for wav and pcm, not for {form}.")
     _check_words(words)
+    if is_live:
+        _check_live(form, server, is_given=bool(text or files or words))
     from app.cli.delivery import deliver
     from app.cli.pieces import Speech
 
-    speech = Speech(text=read_text(text, files), format=form, is_whole=path is not None, **manner)
-    deliver(speech, path, None if words is None else Path(words), server=server, api_key=api_key, is_quiet=is_quiet)
+    speech = Speech(text="" if is_live else read_text(text, files), format=form, is_whole=path is not None, **manner)
+    deliver(
+        speech, path, None if words is None else Path(words),
+        server=server, api_key=api_key, is_live=is_live, is_quiet=is_quiet,
+    )  # fmt: skip
 
 
 def _path(output: str | None) -> Path | None:
@@ -102,6 +112,15 @@ def _form_of(path: Path | None) -> str:
         known = ", ".join(forms.SUFFIXES)
         raise click.UsageError(f"the name {path} does not say its format: expected --format, or one of {known}.")
     return form
+
+
+def _check_live(form: str, server: str | None, *, is_given: bool) -> None:
+    if server is None:
+        raise click.UsageError("--live needs a server (--server http://localhost:8001).")
+    if form not in forms.RAW_FORMATS:
+        raise click.UsageError(f"--live is for wav and pcm, not for {form}.")
+    if is_given:
+        raise click.UsageError("--live speaks what is piped in: it goes with no text, no file and no --words.")
 
 
 def _check_words(words: str | None) -> None:
