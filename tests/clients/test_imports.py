@@ -6,7 +6,7 @@ from tests.importing import HEAVY, modules_after
 from tests.serving import ROOT
 
 FRAMEWORKS = {"livekit": "livekit.agents", "pipecat": "pipecat.services.tts_service"}
-SERVICES = [name for name in FRAMEWORKS if (ROOT / f"app/clients/{name}.py").exists()]
+SERVICES = [name for name in FRAMEWORKS if [*(ROOT / "app/clients").glob(f"{name}*")]]
 
 
 @pytest.mark.parametrize("name", SERVICES)
