@@ -26,10 +26,10 @@ def reference(name: str) -> str:
     return (ROOT / "docs/reference" / f"{name}.md").read_text("utf-8")
 
 
-def snippets(page: Path) -> list[Snippet]:
-    """The blocks of a page that are marked `runnable`, in order."""
+def snippets(page: Path, mark: str = "runnable") -> list[Snippet]:
+    """The blocks of a page that are marked so, in order. `clients`: what needs other frameworks to run."""
     found = [(info.split(), code) for info, code in _FENCE.findall(page.read_text("utf-8"))]
-    return [Snippet(info[0], code) for info, code in found if "runnable" in info]
+    return [Snippet(info[0], code) for info, code in found if mark in info]
 
 
 def sections(text: str) -> dict[str, str]:
