@@ -11,7 +11,7 @@ Say = Callable[[str, str], None]
 """Writes a line under a name."""
 
 STOP_S: Final = 8.0
-"""Between the request to end and the end by force: less than the ten seconds that container engines give us."""
+"""Between the request to end and the end by force, where nothing has to be finished."""
 
 LAST_OUTPUT_S: Final = 1.0
 """For what was written by a process that has ended. Another one that holds its output open is not waited for."""
@@ -53,13 +53,13 @@ class Child:
         await asyncio.wait([self._copying], timeout=LAST_OUTPUT_S)
         return 128 - status if status < 0 else status
 
-    async def stop(self, *, all_at_once: bool = False) -> int:
-        """Ask it to end, or it and all that it started; end it by force where it does not. Its exit status."""
+    async def stop(self, *, within_s: float = STOP_S, all_at_once: bool = False) -> int:
+        """Ask it to end, or it and all that it started; end it by force where it has not in time. Its exit status."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._signal_all(signal.SIGTERM) if all_at_once else self._process.terminate()
             # Its output ends when the last of those have ended that it shares it with.
-            await asyncio.wait([self._copying], timeout=STOP_S)
+            await asyncio.wait([self._copying], timeout=within_s)
         self.kill()
         return await self.wait()
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import msgspec
-from litestar import Response, get
+from litestar import get
 from litestar.types import ControllerRouterHandler
 
-from app.errors import ErrorDetail, error_detail, refusals
+from app.errors import refusals
 from engines.encoders import DEFAULT_RATE_HZ
 from engines.engine import Engine
 
@@ -19,21 +19,6 @@ class Health(msgspec.Struct, frozen=True):
 
     status: str
     model_loaded: bool
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """A new stream would be accepted."""
-
-    is_ready: bool = msgspec.field(name="ready", default=True)
-
-
-class NotReady(msgspec.Struct, frozen=True):
-    """It would not: `reason` is "loading", "full" or "stalled". The rest is the body of every refusal."""
-
-    reason: str
-    detail: str
-    error: ErrorDetail
-    is_ready: bool = msgspec.field(name="ready", default=False)
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -86,15 +71,6 @@ def describe(engine: Engine, mode_names: Sequence[str]) -> list[ControllerRouter
         names = {"ready": "healthy", "failed": "failed", "closed": "failed"}
         return Health(names.get(engine.state, "loading"), engine.state == "ready")
 
-    @get("/ready", summary="A new stream would be accepted", responses=refusals(503))
-    async def ready() -> Response[Ready | NotReady]:
-        reason = _why_not_ready(engine)
-        if reason is None:
-            return Response(Ready())
-        message = f"no new stream is accepted: {reason}"
-        body = NotReady(reason, message, error_detail(503, message, reason))
-        return Response(body, status_code=503, headers={"Retry-After": "1"})
-
     @get("/v1/audio/config", summary="Format, voices, languages", responses=refusals(503, 500))
     async def config() -> Config:
         return Config(
@@ -119,10 +95,4 @@ def describe(engine: Engine, mode_names: Sequence[str]) -> list[ControllerRouter
     async def models() -> ModelList:
         return ModelList([ModelEntry(name) for name in (engine.model_name, *SERVED_MODELS)])
 
-    return [health, ready, config, voices, models]
-
-
-def _why_not_ready(engine: Engine) -> str | None:
-    if engine.state != "ready":
-        return "loading" if engine.state in ("new", "loading") else "stalled"
-    return "full" if engine.num_sessions >= engine.limits.max_sessions else None
+    return [health, config, voices, models]

@@ -36,7 +36,7 @@ STATUS: Final[dict[type[SpeechError], int]] = {
 }
 """The nearest ancestor in this table decides."""
 
-_CODES: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 409: "wrong_state",
+_CODES: Final = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 409: "wrong_state",
                  413: "too_large", 422: "invalid_field"}  # fmt: skip
 
 logger = logging.getLogger("tiding.app")

@@ -11,7 +11,7 @@ from app.llm_describe import describe
 from app.llm_socket import socket_of
 from app.metrics import metrics
 from app.origins import Origins
-from app.service import end_process, make_app
+from app.service import NUM_RESTARTS, end_process, make_app
 from app.settings import LlmSettings, read_llm_settings
 from app.text_metrics import TEXT_METRICS
 from app.tracing import tracing_of
@@ -28,11 +28,13 @@ def create_app(
     *,
     load: TextLoader | None = None,
     on_failure: Callable[[Exception], None] | None = None,
+    num_restarts: int = NUM_RESTARTS,
 ) -> Litestar:
     """The ASGI app. Its lifespan begins to load the model and returns: `/health` answers at once.
 
-    Without arguments everything comes from the environment. `on_failure` is called on the device thread when the model
-    cannot be loaded or fails; by default the process ends, for there is nothing it could still do.
+    Without arguments everything comes from the environment. A model that fails is loaded again, `num_restarts` times.
+    `on_failure` is called on a thread when that is used up, or the model cannot be loaded, or hangs; by default the
+    process ends, for there is nothing it could still do.
 
     Raises:
         SettingsError: a `TIDING_` variable is unknown or malformed.
@@ -43,12 +45,21 @@ def create_app(
     engine = TextEngine(
         load or llama.load(settings.options),
         limits=settings.limits,
-        on_failure=on_failure or end_process("LLM"),
+        on_failure=on_failure or end_process("LLM", lambda: engine),
+        num_restarts=num_restarts,
+        stall_s=settings.stall_s,
         witnesses=tracing.witness if tracing else None,
     )
     engine.measures.expect(list(MODES.values()))
     origins = Origins(settings.origins, settings.speech_port)
     handlers = [*describe(engine), *chat(engine), socket_of(engine, origins), metrics(engine, TEXT_METRICS)]
     return make_app(
-        engine, handlers, title="Tiding LLM server", name="llm", tracing=tracing, cors=origins.cors, modes=MODES
+        engine,
+        handlers,
+        title="Tiding LLM server",
+        name="llm",
+        drain_s=settings.drain_s,
+        tracing=tracing,
+        cors=origins.cors,
+        modes=MODES,
     )

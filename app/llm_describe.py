@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 import msgspec
-from litestar import Response, get
+from litestar import get
 from litestar.types import ControllerRouterHandler
 
-from app.describe import ModelEntry, ModelList, NotReady, Ready
-from app.errors import error_detail, refusals
+from app.describe import ModelEntry, ModelList
+from app.errors import refusals
 from app.llm_messages import ACTIONS
 from engines.llm.engine import TextEngine
 
@@ -54,15 +54,6 @@ def describe(engine: TextEngine) -> list[ControllerRouterHandler]:
     async def health() -> TextHealth:
         return _health(engine)
 
-    @get("/ready", summary="A new stream would be accepted", responses=refusals(503))
-    async def ready() -> Response[Ready | NotReady]:
-        reason = _why_not_ready(engine)
-        if reason is None:
-            return Response(Ready())
-        message = f"no new stream is accepted: {reason}"
-        body = NotReady(reason, message, error_detail(503, message, reason))
-        return Response(body, status_code=503, headers={"Retry-After": "1"})
-
     @get("/", summary="What this server is")
     async def service() -> Service:
         return Service(
@@ -73,7 +64,14 @@ def describe(engine: TextEngine) -> list[ControllerRouterHandler]:
             model=engine.model_name if engine.state == "ready" else None,
             websocket="/ws",
             actions=ACTIONS,
-            http=["GET /health", "GET /ready", "GET /metrics", "GET /v1/models", "POST /v1/chat/completions"],
+            http=[
+                "GET /health",
+                "GET /ready",
+                "GET /metrics",
+                "GET /v1/models",
+                "POST /v1/chat/completions",
+                "POST /admin/drain",
+            ],
             openapi="/schema/openapi.json",
         )
 
@@ -81,7 +79,7 @@ def describe(engine: TextEngine) -> list[ControllerRouterHandler]:
     async def models() -> ModelList:
         return ModelList([ModelEntry(engine.model_name)])
 
-    return [health, ready, service, models]
+    return [health, service, models]
 
 
 def _health(engine: TextEngine) -> TextHealth:
@@ -100,9 +98,3 @@ def _health(engine: TextEngine) -> TextHealth:
         cells=engine.num_cells,
         used_cells=engine.num_used_cells,
     )
-
-
-def _why_not_ready(engine: TextEngine) -> str | None:
-    if engine.state != "ready":
-        return "loading" if engine.state in ("new", "loading") else "stalled"
-    return "full" if engine.num_sessions >= engine.limits.max_sessions else None

@@ -1,13 +1,16 @@
 """`python -m app.serve tts`, `llm` or `all`: the apps under Granian, with the settings of the environment."""
 
+import asyncio
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from app.logs import is_json, log_config
 from app.settings import LLM_PREFIX, PREFIX, LlmSettings, SettingsError, TtsSettings, read_llm_settings, read_settings
+from app.status import GAVE_UP
 from app.together import Plan, serve_together
 from engines.catalog import ModelMissing
 from modes.registry import ModeError
@@ -41,23 +44,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serve(settings: TtsSettings | LlmSettings, target: str) -> int:
-    """Run a server. Ends the process with status 1 when its worker dies.
-
-    One worker: a device has one owner.
+    """Run a server until it has drained. The status is 1 when its worker could not be kept alive, or did not end by
+    itself.
     """
     # Here, for whoever only waits for the servers has no need of it.
-    from granian.constants import Interfaces
-    from granian.log import LogLevels
-    from granian.server import Server
+    from app.supervisor import Supervisor
 
-    Server(
+    Supervisor(
         target,
-        factory=True,
-        interface=Interfaces.ASGI,
         address=settings.host,
         port=settings.port,
-        workers=1,
-        log_level=LogLevels.info,
+        drain_s=settings.drain_s,
         log_dictconfig=log_config(settings.log_level, settings.log_format),
     ).serve()
     return 0
@@ -77,7 +74,8 @@ def _plan(setup: Sequence[str]) -> Plan:
     for prefix in (PREFIX, LLM_PREFIX):  # what they write to is no terminal any more
         os.environ[f"{prefix}LOG_FORMAT"] = "json" if as_json else "text"
     serve = [sys.executable, "-m", "app.serve"]
-    return Plan([*serve, "tts"], [*serve, "llm"], *addresses, setup, logs_json=as_json)
+    drain_s = max(tts.drain_s, llm.drain_s)
+    return Plan([*serve, "tts"], [*serve, "llm"], *addresses, setup, drain_s=drain_s, logs_json=as_json)
 
 
 def tts_app() -> "Litestar":
@@ -95,17 +93,25 @@ def llm_app() -> "Litestar":
 
 
 def _made(create_app: "Callable[[], Litestar]") -> "Litestar":
-    """What a person can put right ends the worker with a message, not a traceback."""
+    """An app that ends by a drain. What a person can put right ends the worker with a message, not a traceback."""
+    from app.worker import Endings
+
+    endings = Endings(asyncio.get_event_loop())
     try:
-        return create_app()
+        app = create_app()
     except (ModeError, ModelMissing, SettingsError) as error:
         _give_up(str(error))
+    except Exception:
+        traceback.print_exc()
+        _give_up("the app could not be made")
+    endings.drain_with(app.state["drain"])
+    return app
 
 
 def _give_up(message: str) -> NoReturn:
     print(f"tiding: {message}", file=sys.stderr, flush=True)
     logging.shutdown()
-    os._exit(1)
+    os._exit(GAVE_UP)
 
 
 if __name__ == "__main__":

@@ -18,17 +18,25 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ControllerRouterHandler
 
 from app.bodies import JsonRequest
+from app.connections import Connections
 from app.disconnect import cancel_on_disconnect, close_with_request
+from app.drain import Drain, Drained
 from app.errors import EXCEPTION_HANDLERS
+from app.health import Watched, probes
 from app.metrics import count_requests
 from app.refusals import note_refused_sockets
 from app.request_names import name_requests, send_name
+from app.status import FAILED, GAVE_UP
 from app.tracing import Tracing
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """More than the longest text takes: what is longer in characters gets a better answer than this limit gives."""
 
-SCHEMA_PATHS: Final = ("/schema", "/schema/openapi.json")
+OWN_PATHS: Final = ("/schema", "/schema/openapi.json", "/ready", "/admin/drain")
+"""What `make_app` serves beside what it is given."""
+
+NUM_RESTARTS: Final = 1
+"""Of a model within its process. What fails again is more than one process can put right."""
 
 LAST_WORDS_S: Final = 0.25
 """Between the failure of the engine and the end of the process: connections send their error in it."""
@@ -36,7 +44,7 @@ LAST_WORDS_S: Final = 0.25
 logger = logging.getLogger("tiding.app")
 
 
-class Started(Protocol):
+class Started(Watched, Drained, Protocol):
     """An engine, as far as its app has to know it."""
 
     def start(self) -> None: ...
@@ -49,17 +57,21 @@ def make_app(
     *,
     title: str,
     name: str,
+    drain_s: float,
     tracing: Tracing | None = None,
     cors: CORSConfig | None = None,
     modes: Mapping[str, str] | None = None,
 ) -> Litestar:
     """The ASGI app. Its lifespan begins to load the model and returns: `/health` answers at once. `name` is the
-    server's in metrics; `modes` is from path to mode, for metrics and the log.
+    server's in metrics; `modes` is from path to mode, for metrics and the log. How it ends is `state["drain"]`.
     """
+    connections = Connections()
+    drain = Drain(engine, connections, drain_s)
     return Litestar(
-        route_handlers=handlers,
+        route_handlers=[*handlers, *probes(engine, drain)],
         lifespan=[_lifespan(engine, tracing)],
         middleware=[
+            connections.track,
             partial(name_requests, modes=modes or {}),
             count_requests(name).middleware,
             cancel_on_disconnect,
@@ -71,7 +83,7 @@ def make_app(
         cors_config=cors,
         openapi_config=OpenAPIConfig(title, version("tiding"), render_plugins=[JsonRenderPlugin()]),
         request_max_body_size=MAX_BODY_BYTES,
-        state=State({"engine": engine}),
+        state=State({"engine": engine, "drain": drain}),
         logging_config=None,
     )
 
@@ -90,15 +102,15 @@ def _lifespan(engine: Started, tracing: Tracing | None) -> Callable[[Litestar], 
     return lifespan
 
 
-def end_process(server: str) -> Callable[[Exception], None]:
-    """What to do when the engine of `server` has failed. Nothing is served without a model: Granian's main process sees
-    its worker go and ends with status 1.
+def end_process(server: str, engine: Callable[[], Started]) -> Callable[[Exception], None]:
+    """What to do when the engine of `server` has failed for good. Nothing is served without a model: the worker ends,
+    and its supervisor starts another one, unless this one has never had a model.
     """
 
     def end(error: Exception) -> None:
         logger.critical("the %s server ends: %s: %s", server, type(error).__name__, error)
         time.sleep(LAST_WORDS_S)
         logging.shutdown()
-        os._exit(1)
+        os._exit(FAILED if engine().was_ready else GAVE_UP)
 
     return end

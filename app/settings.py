@@ -29,6 +29,7 @@ SHARED: Final = {
     "log_level": "TIDING_LOG_LEVEL",
     "log_format": "TIDING_LOG_FORMAT",
     "speech_port": "TIDING_PORT",
+    "drain_s": "TIDING_DRAIN_S",
 }
 """Fields of the LLM server that follow a variable of the speech server where they have none of their own: who opens
 one of the two to a network, or asks it to say more, means both."""
@@ -37,6 +38,7 @@ SHARED_WITH_LLM: Final = {"page_llm_port": "TIDING_LLM_PORT"}
 """The same for the speech server."""
 
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 Sha256: TypeAlias = Annotated[
     str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", description="64 hexadecimal digits", examples=["0" * 64])
@@ -84,6 +86,12 @@ class TtsSettings(msgspec.Struct, frozen=True):
     """Whether the [playground](../how-to/playground.md) is served at `/`."""
     page_llm_port: Port = 8002
     """Where the playground looks for the LLM server, at the same name as its own."""
+    drain_s: Seconds = 25.0
+    """Seconds that what has been begun may take to its end once the server is to
+    [end](../how-to/operate.md#end-it); what is left then is cut off."""
+    stall_s: Annotated[float, Meta(gt=0)] = 10.0
+    """Seconds that a step of the device may take while somebody waits: after that `/ready` says `stalled`, and after
+    twice as long the process is [replaced](../how-to/operate.md#what-it-does-when-something-fails)."""
     magpie_checkpoint: Annotated[str, Meta(min_length=1)] = DEFAULT_CHECKPOINT
     """The path of a `.nemo` file, or a name on the Hugging Face hub: `owner/name`, or `owner/name@revision`."""
     magpie_codec: str = ""
@@ -188,6 +196,12 @@ class LlmSettings(msgspec.Struct, frozen=True):
     """How much is logged: lines of this level and above."""
     log_format: LogFormat = "auto"
     """`text` is for people, `json` an object a line; `auto`: text on a terminal, else JSON."""
+    drain_s: Seconds = 25.0
+    """Seconds that what has been begun may take to its end once the server is to
+    [end](../how-to/operate.md#end-it); what is left then is cut off."""
+    stall_s: Annotated[float, Meta(gt=0)] = 60.0
+    """Seconds that a step of the device may take while somebody waits: after that `/ready` says `stalled`, and after
+    twice as long the process is [replaced](../how-to/operate.md#what-it-does-when-something-fails)."""
 
     @property
     def limits(self) -> TextLimits:

@@ -2,7 +2,7 @@
 
 The LLM's packages may have to be compiled. That is done once the speech server answers, with the processor time that it
 leaves, and something answers in the LLM server's place until it is there. Without an LLM server there is speech all the
-same; without speech everything ends.
+same; without speech everything ends. When it is all to end, each of them finishes what it has begun.
 """
 
 import asyncio
@@ -16,12 +16,15 @@ from typing import Final
 
 import msgspec
 
-from app.child import Child, Say
+from app.child import STOP_S, Child, Say
 from app.logs import relayed
 from app.stand_in import StandIn
 
 LOOK_EVERY_S: Final = 0.2
 ANSWER_S: Final = 2.0
+
+END_S: Final = 15.0
+"""More than a server takes to end when it has drained, or is to end by force."""
 
 NOT_FOUND: Final = 127
 """The status that shells give a command that cannot be started."""
@@ -31,9 +34,9 @@ _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to start. `setup` installs what the LLM server needs; without it that is taken to be there. An LLM server
-    that has run for `steady_s` is started again when it ends; one that ends sooner is not. `logs_json`: each line is an
-    object.
+    """What to start. `setup` installs what the LLM server needs; without it that is taken to be there. A server that
+    has run for `steady_s` is started again when it fails; one that fails sooner is not. One that is to end may take
+    `drain_s` to finish what it has begun. `logs_json`: each line is an object.
     """
 
     speech: Sequence[str]
@@ -42,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True):
     llm_address: tuple[str, int]
     setup: Sequence[str] = ()
     steady_s: float = 60.0
+    drain_s: float = 25.0
     logs_json: bool = False
 
 
@@ -58,14 +62,14 @@ class Together:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._children: set[Child] = set()
+        self._speech: Child | None = None
         self._is_stopped = asyncio.Event()
         self._stand_in = StandIn(*plan.llm_address)
 
     async def serve(self) -> int:
         """The speech server's exit status, when all has ended."""
         self._listen_to_signals()
-        speech = await self._start("speech", self._plan.speech, self._say)
-        speaking = asyncio.create_task(speech.wait())
+        speaking = asyncio.create_task(self._keep_speaking())
         writing = asyncio.create_task(self._serve_llm())
         stopping = asyncio.create_task(self._is_stopped.wait())
         await asyncio.wait([speaking, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -75,8 +79,26 @@ class Together:
             )
         for task in (writing, stopping):
             task.cancel()
-        await asyncio.gather(speech.stop(), asyncio.wait([writing]))
+        await asyncio.gather(self._stop_speech(), asyncio.wait([writing]))
         return await speaking
+
+    async def _keep_speaking(self) -> int:
+        """Run the speech server, and run it again where it has proved itself. Its last exit status."""
+        while True:
+            start_s = time.monotonic()
+            self._speech = await self._start("speech", self._plan.speech, self._say)
+            if self._is_stopped.is_set():  # meanwhile
+                return await self._speech.stop()
+            status = await self._speech.wait()
+            self._children.discard(self._speech)
+            is_over = status == 0 or self._is_stopped.is_set()
+            if is_over or time.monotonic() - start_s < self._plan.steady_s:
+                return status
+            self._say("tiding", f"the speech server has ended with status {status}, and is started again")
+
+    async def _stop_speech(self) -> None:
+        if self._speech is not None:
+            await self._speech.stop(within_s=self._plan.drain_s + END_S)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -136,7 +158,8 @@ class Together:
                 child.yield_to_others()
             return await child.wait()
         finally:
-            await child.stop(all_at_once=is_background)
+            within_s = STOP_S if is_background else self._plan.drain_s + END_S
+            await child.stop(within_s=within_s, all_at_once=is_background)
             self._children.discard(child)
 
     async def _start(self, name: str, command: Sequence[str], say: Say) -> Child:

@@ -11,7 +11,7 @@ from app.describe import describe
 from app.errors import document_refusals
 from app.metrics import metrics
 from app.playground import playground
-from app.service import SCHEMA_PATHS, end_process, make_app
+from app.service import NUM_RESTARTS, OWN_PATHS, end_process, make_app
 from app.settings import TtsSettings, read_settings
 from app.speech_metrics import SPEECH_METRICS
 from app.tracing import tracing_of
@@ -29,12 +29,13 @@ def create_app(
     load: Loader | None = None,
     mode_points: Sequence[EntryPoint] | None = None,
     on_failure: Callable[[Exception], None] | None = None,
+    num_restarts: int = NUM_RESTARTS,
 ) -> Litestar:
     """The ASGI app. Its lifespan begins to load the model and returns: `/health` answers at once.
 
-    Without arguments everything comes from the environment and from what is installed. `on_failure` is called on the
-    device thread when the model cannot be loaded or fails; by default the process ends, for there is nothing it could
-    still do.
+    Without arguments everything comes from the environment and from what is installed. A model that fails is loaded
+    again, `num_restarts` times. `on_failure` is called on a thread when that is used up, or the model cannot be loaded,
+    or hangs; by default the process ends, for there is nothing it could still do.
 
     Raises:
         SettingsError: a `TIDING_` variable is unknown or malformed, or the lexicon cannot be read.
@@ -48,20 +49,28 @@ def create_app(
         load,
         limits=settings.limits,
         lexicon=settings.pronunciations,
-        on_failure=on_failure or end_process("speech"),
+        on_failure=on_failure or end_process("speech", lambda: engine),
+        num_restarts=num_restarts,
+        stall_s=settings.stall_s,
         witnesses=tracing.witness if tracing else None,
     )
     points = installed(settings.modes) if mode_points is None else mode_points
     own = [*describe(engine, [point.name for point in points]), metrics(engine, SPEECH_METRICS)]
     if settings.page:
         own += playground(settings.host, settings.page_llm_port)
-    modes = mount(engine, points, reserved_paths=[*paths_of(own), *SCHEMA_PATHS])
+    modes = mount(engine, points, reserved_paths=[*paths_of(own), *OWN_PATHS])
     for mode in modes:
         logger.info("mode %s serves %s", mode.origin, ", ".join(mode.paths))
     handlers = [*own, *(handler for mode in modes for handler in mode.handlers)]
     engine.measures.expect([mode.name for mode in modes])
     app = make_app(
-        engine, handlers, title="Tiding speech server", name="speech", tracing=tracing, modes=_by_path(modes)
+        engine,
+        handlers,
+        title="Tiding speech server",
+        name="speech",
+        drain_s=settings.drain_s,
+        tracing=tracing,
+        modes=_by_path(modes),
     )
     document_refusals(app, [path for mode in modes for path in mode.paths])
     return app

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from engines.accounts import Books
-from engines.device import CLOSE_TIMEOUT_S, Device, State
+from engines.admission import Admission
+from engines.device import CLOSE_TIMEOUT_S, STALL_S, Device, State
 from engines.errors import CapacityError, RequestError, UnsupportedLocale
 from engines.jobs import Job
 from engines.measures import SpeechMeasures
@@ -37,9 +38,11 @@ class Engine:
     """Speaks for many sessions at once. Event loop only, except where a method says otherwise.
 
     `load` makes the model on the device thread after `start` has returned, so everything that depends on the model
-    raises `EngineLoading` until then. `on_failure` is called once, on the device thread, when the model fails to load
-    or a step fails; running sessions have been told by then. `lexicon` is of every session. `measures` counts what is
-    done, `refusals` what is not; `witnesses` makes who is told of each request.
+    raises `EngineLoading` until then. A step that fails costs all sessions, and as many times as `num_restarts` says
+    the model is loaded again on a new thread. `on_failure` is called once, on a thread, when that is used up, the model
+    cannot be loaded, or a step does not end in twice `stall_s`; sessions have been told by then. `lexicon` is of
+    every session. `measures`
+    counts what is done, `refusals` what is not; `witnesses` makes who is told of each request.
     """
 
     def __init__(
@@ -50,9 +53,12 @@ class Engine:
         lexicon: Lexicon | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_failure: Callable[[Exception], None] | None = None,
+        num_restarts: int = 0,
+        stall_s: float = STALL_S,
         witnesses: Witnesses | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self.admission = Admission()
         self.measures = SpeechMeasures()
         self.refusals = Refusals(witnesses)
         self._witnesses = witnesses
@@ -62,7 +68,15 @@ class Engine:
         self._loaded: _Loaded | None = None
         self._sessions: set[Session] = set()
         self._shapers: dict[int, SegmentShaper] = {}
-        self._device = Device(self._open, self._step_until_closed, self._sessions, on_failure)
+        self._device = Device(
+            self._open,
+            self._step_until_closed,
+            self._sessions,
+            on_failure,
+            num_restarts=num_restarts,
+            stall_s=stall_s,
+            clock=clock,
+        )
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -89,6 +103,16 @@ class Engine:
         """Any thread."""
         return self._device.state
 
+    @property
+    def was_ready(self) -> bool:
+        """Whether its model has been loaded, however it is now. Any thread."""
+        return self._device.was_ready
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether a step takes longer than it may, while somebody waits. Any thread."""
+        return self._device.is_stalled
+
     # -- what a mode may ask ---------------------------------------------------------------------------------------
 
     @property
@@ -113,6 +137,16 @@ class Engine:
     @property
     def num_sessions(self) -> int:
         return len(self._sessions)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a new session would find no room."""
+        return self.num_sessions >= self.limits.max_sessions
+
+    @property
+    def num_unfinished(self) -> int:
+        """Sessions that have something to say: those without text have not."""
+        return sum(bool(session.text) for session in self._sessions)
 
     @property
     def num_slots(self) -> int:
@@ -164,12 +198,14 @@ class Engine:
             UnknownVoice, UnsupportedLocale: the model does not have it.
             RequestError: `speed` is out of range, or `lexicon` holds what cannot be pronounced.
             EngineLoading: the model is not warm yet.
+            Draining: admission is closed.
             CapacityError: all sessions that `limits` allows are open.
             EngineFailure: the model has failed.
         """
         loaded = self._device.require()
         speaker = loaded.voices.resolve(voice)
         primary = _primary_language(language, loaded.model.languages)
+        self.admission.check()
         if len(self._sessions) >= self.limits.max_sessions:
             raise CapacityError(f"all {self.limits.max_sessions} sessions are in use")
         if not MIN_SPEED <= speed <= MAX_SPEED:
@@ -223,7 +259,13 @@ class Engine:
         return self._loaded
 
     def _step_until_closed(self, loaded: _Loaded) -> None:
-        model, scheduler = loaded.model, loaded.scheduler
+        try:
+            self._step(loaded.model, loaded.scheduler)
+        finally:
+            self._loaded = None  # whoever loads another one has room for it
+            self._shapers.clear()
+
+    def _step(self, model: Model, scheduler: Scheduler[Session]) -> None:
         while (step := scheduler.next_step()) is not None:
             for slot in step.releases:
                 model.release(slot)
@@ -253,7 +295,11 @@ class Engine:
         if result.cut_short:
             self.measures.cut_short[result.cut_short,] += 1
             logger.warning("a segment was cut short: %s", result.cut_short)
-        return self._shapers[result.slot].shape(result)
+        try:
+            return self._shapers[result.slot].shape(result)
+        except Exception as error:  # one segment's sound must not cost the others theirs
+            logger.exception("a segment's sound could not be shaped")
+            return StepResult(result.slot, result.pcm[:0], is_segment_end=True, error=error)
 
     def _deliver(self, wanted: Iterable[tuple[Job[Session], StepResult]]) -> None:
         """One call across the threads for all sessions of a step."""

@@ -9,7 +9,8 @@
     │   ├── ContextTooLong      a prompt that leaves no room for an answer
     │   └── WrongState          not now: a chunk is being written
     ├── CapacityError           nothing wrong with the request; ask again later
-    │   └── EngineLoading
+    │   ├── EngineLoading
+    │   └── Draining            no new work: the server is about to end
     ├── SessionClosed           the session was cancelled or is over; not logged as an error
     └── EngineFailure           the device or the weights
 
@@ -116,6 +117,15 @@ class EngineLoading(CapacityError):
 
     def __init__(self) -> None:
         super().__init__("the model is still loading; try again in a moment")
+
+
+class Draining(CapacityError):
+    """What runs is finished; nothing new is begun."""
+
+    code = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("the server is about to end and takes nothing new; ask another one")
 
 
 class SessionClosed(SpeechError):

@@ -91,6 +91,8 @@ class Scheduler(Generic[Key]):
         self._clock = clock
         self._num_arrivals = 0
         self._num_wakes = 0
+        self._num_steps = 0
+        self._is_in_step = False
         self._is_closed = False
 
     # -- any thread ------------------------------------------------------------------------------------------------
@@ -167,15 +169,24 @@ class Scheduler(Generic[Key]):
             waiting = tuple(self._waiting)
         return sum(not self._is_over_credit(job) for job in waiting)
 
+    @property
+    def progress(self) -> int | None:
+        """Steps so far, one that is being taken left out. None: none is, and nobody waits for one."""
+        with self._condition:
+            return self._num_steps if self._is_in_step or self._has_work() else None
+
     # -- device thread ---------------------------------------------------------------------------------------------
 
     def next_step(self) -> Step[Key] | None:
         """What to do next; waits while there is nothing. None: closed."""
         with self._condition:
+            self._num_steps += self._is_in_step
+            self._is_in_step = False
             while not self._is_closed:
                 prefills = self._admit()
                 runnable = self._runnable()
                 if self._releases or self._forgets or prefills or runnable:
+                    self._is_in_step = True
                     return self._step(prefills, runnable)
                 self._condition.wait()
             return None
@@ -198,6 +209,11 @@ class Scheduler(Generic[Key]):
         return wanted
 
     # -- under the lock --------------------------------------------------------------------------------------------
+
+    def _has_work(self) -> bool:
+        """Whether a session waits for anything that its reader has not kept from being made."""
+        owned = (slot.job for slot in self._slots if slot.job is not None)
+        return any(True for _ in self._in_line()) or any(not self._is_over_credit(job) for job in owned)
 
     def _admit(self) -> list[Prefill]:
         prefills: list[Prefill] = []

@@ -138,7 +138,7 @@ class Context:
     async def _break(self, stream: SpokenStream, error: SpeechError) -> None:
         """A stream that cannot go on ends with an error; the socket goes too when the engine has."""
         stream.drop()
-        is_fatal = isinstance(error, EngineFailure) and self._engine.state != "ready"
+        is_fatal = isinstance(error, EngineFailure) and self._engine.state in ("failed", "closed")
         await self._send(Failed(str(error), error.code, fatal=is_fatal))
         if is_fatal:
             raise error

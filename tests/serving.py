@@ -95,6 +95,7 @@ async def serve_here(
     *,
     settings: TtsSettings | None = None,
     mode_points: Sequence[EntryPoint] | None = None,
+    num_restarts: int = 0,
 ) -> AsyncIterator[Embedded]:
     """The whole app on a real socket, in this process: for tests that stall the model and look at the scheduler."""
     made: list[FakeModel] = []
@@ -103,7 +104,13 @@ async def serve_here(
         made.append(make_model(wake))
         return made[0]
 
-    app = create_app(settings or TtsSettings(), load=load, mode_points=mode_points, on_failure=lambda _: None)
+    app = create_app(
+        settings or TtsSettings(),
+        load=load,
+        mode_points=mode_points,
+        on_failure=lambda _: None,
+        num_restarts=num_restarts,
+    )
     port = free_port()
     server = EmbeddedServer(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False)
     serving = asyncio.create_task(server.serve())

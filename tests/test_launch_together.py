@@ -245,10 +245,22 @@ def test_a_second_signal_ends_what_does_not_want_to(together: Together) -> None:
 def test_with_the_speech_server_an_installation_ends(together: Together) -> None:
     launched = together(setup=python(SETUP))
     until_llm_says(launched, "compiling")
-    started = re.search(r"speech \| \[INFO\] Spawning worker-1 with PID: (\d+)", launched.text)
+    started = re.search(r"speech \| \[INFO\] Starting granian \(main PID: (\d+)\)", launched.text)
     assert started
     os.kill(int(started[1]), signal.SIGKILL)
-    assert_refused(launched, "the speech server has ended with status 1", status=1)
+    assert_refused(launched, "the speech server has ended with status 137", status=137)
+
+
+def test_a_speech_server_that_has_proved_itself_is_started_again(together: Together) -> None:
+    launched = together(steady_s=0)
+    until_both_serve(launched)
+    started = re.search(r"speech \| \[INFO\] Starting granian \(main PID: (\d+)\)", launched.text)
+    assert started
+    os.kill(int(started[1]), signal.SIGKILL)
+    launched.until_said("tiding | the speech server has ended with status 137, and is started again")
+    until_both_serve(launched)
+    launched.process.terminate()
+    assert_refused(launched, status=0)
 
 
 def test_a_port_that_is_taken_is_said_and_speech_goes_on(together: Together) -> None:

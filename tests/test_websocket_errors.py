@@ -144,3 +144,17 @@ async def test_when_the_engine_fails_the_socket_is_closed_with_1011_behind_the_e
         assert (messages[-1]["type"], messages[-1]["fatal"]) == ("error", True)
         assert socket.close_code == 1011
         assert here.engine.num_sessions == 0
+
+
+async def test_when_the_model_is_loaded_again_the_socket_lives_on() -> None:
+    async with (
+        serve_here(lambda wake: FakeModel(wake, broken="broken"), num_restarts=1) as here,
+        listen(here.served) as listener,
+    ):
+        await listener.send("text", text="This is broken.", mode="stream")
+        assert (await listener.until("error")).items() >= {"code": "engine_failure", "fatal": False}.items()
+        await here.engine.wait_ready()
+        await listener.speak([SHORT])
+        assert listener.audio
+        await listener.send("text", text="This is broken.", mode="stream")
+        assert (await listener.until("error"))["fatal"] is True

@@ -136,11 +136,13 @@ class Hibari:
         return _Rendered(prepare(outputs, noise), _words(head, segment, times_ms), rest)
 
     def _advance(self, row: _Row) -> StepResult:
-        """The next window of a row whose run of the network is done."""
-        error = row.rendered.exception()
-        if error is not None:
+        """The next window of a row whose run of the network is done. One that fails costs its segment alone."""
+        try:
+            return self._next_result(row, row.rendered.result())
+        except BaseException as error:
             return StepResult(row.slot, _NO_PCM, is_segment_end=True, error=_exception(error))
-        rendered = row.rendered.result()
+
+    def _next_result(self, row: _Row, rendered: _Rendered) -> StepResult:
         pcm, words = self._next_window(row, rendered)
         is_spent = rendered.spectrum is None or row.num_frames_done >= rendered.spectrum.num_frames
         if is_spent and rendered.rest.ids:

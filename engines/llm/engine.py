@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from engines.admission import Admission
 from engines.device import CLOSE_TIMEOUT_S, Device, State
 from engines.errors import CapacityError, EngineFailure
 from engines.llm.accounts import TextBooks
@@ -30,6 +31,9 @@ SessionState: TypeAlias = Literal["running", "waiting", "paused", "preempted"]
 _Result: TypeAlias = Sequence[Event] | EngineFailure
 
 _SAMPLING: Final = Sampling()
+
+STALL_S: Final = 60.0
+"""So long a step may take: a large model reads a batch of a prompt in many seconds on a small processor."""
 
 logger = logging.getLogger("tiding.engine")
 
@@ -58,9 +62,10 @@ class TextEngine:
     """Writes for many sessions at once. Event loop only, except where a method says otherwise.
 
     `load` makes the model on the device thread after `start` has returned, so everything that depends on the model
-    raises `EngineLoading` until then. `on_failure` is called once, on the device thread, when the model fails to load
-    or a step fails; running sessions have been told by then. `measures` counts what is done, `refusals` what is not;
-    `witnesses` makes who is told of each request.
+    raises `EngineLoading` until then. A step that fails costs all sessions, and as many times as `num_restarts` says
+    the model is loaded again on a new thread. `on_failure` is called once, on a thread, when that is used up, the model
+    cannot be loaded, or a step does not end in twice `stall_s`; sessions have been told by then. `measures`
+    counts what is done, `refusals` what is not; `witnesses` makes who is told of each request.
     """
 
     def __init__(
@@ -70,9 +75,12 @@ class TextEngine:
         limits: TextLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_failure: Callable[[Exception], None] | None = None,
+        num_restarts: int = 0,
+        stall_s: float = STALL_S,
         witnesses: Witnesses | None = None,
     ) -> None:
         self.limits = limits or TextLimits()
+        self.admission = Admission()
         self.measures = TextMeasures()
         self.refusals = Refusals(witnesses)
         self._witnesses = witnesses
@@ -80,7 +88,15 @@ class TextEngine:
         self._clock = clock
         self._sessions: set[TextSession] = set()
         self._num_opening = 0
-        self._device = Device(self._open, self._step_until_closed, self._sessions, on_failure)
+        self._device = Device(
+            self._open,
+            self._step_until_closed,
+            self._sessions,
+            on_failure,
+            num_restarts=num_restarts,
+            stall_s=stall_s,
+            clock=clock,
+        )
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -106,6 +122,16 @@ class TextEngine:
     def state(self) -> State:
         """Any thread."""
         return self._device.state
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether its model has been loaded, however it is now. Any thread."""
+        return self._device.was_ready
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether a step takes longer than it may, while somebody waits. Any thread."""
+        return self._device.is_stalled
 
     # -- what a service may ask ------------------------------------------------------------------------------------
 
@@ -140,6 +166,16 @@ class TextEngine:
         return len(self._sessions)
 
     @property
+    def is_full(self) -> bool:
+        """Whether a new session would find no room."""
+        return self.num_sessions >= self.limits.max_sessions
+
+    @property
+    def num_unfinished(self) -> int:
+        """Sessions whose answer has not ended, paused ones included, and those that are being opened."""
+        return sum(not session.is_done for session in self._sessions) + self._num_opening
+
+    @property
     def num_running(self) -> int:
         """Sessions in a chunk."""
         return self._device.require().scheduler.num_running
@@ -171,11 +207,13 @@ class TextEngine:
         Raises:
             RequestError: the model's chat template refuses the messages.
             ContextTooLong: they leave no room for an answer.
+            Draining: admission is closed.
             CapacityError: all sessions that `limits` allows are open.
             EngineLoading: the model is not warm yet.
             EngineFailure: the model has failed.
         """
         model = self._device.require().model
+        self.admission.check()
         if len(self._sessions) + self._num_opening >= self.limits.max_sessions:
             raise CapacityError(f"all {self.limits.max_sessions} sessions are in use")
         self._num_opening += 1

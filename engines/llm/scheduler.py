@@ -46,6 +46,8 @@ class Scheduler(Generic[Key]):
         self._is_reading = False  # the device is in the middle of a piece
         self._is_full = False  # of cells: the line waits until somebody stops
         self._num_events = 0
+        self._num_steps = 0
+        self._is_in_step = False
         self._is_closed = False
 
     # -- any thread ------------------------------------------------------------------------------------------------
@@ -122,14 +124,23 @@ class Scheduler(Generic[Key]):
         with self._condition:
             return len(self._slots.running) + len(self._line)
 
+    @property
+    def progress(self) -> int | None:
+        """Steps so far, one that is being taken left out. None: none is, and nobody waits for one."""
+        with self._condition:
+            return self._num_steps if self._is_in_step or self._slots.running or self._line else None
+
     # -- device thread ---------------------------------------------------------------------------------------------
 
     def next_step(self) -> Step[Key] | None:
         """What to do next; waits while there is nothing. None: closed."""
         with self._condition:
+            self._num_steps += self._is_in_step
+            self._is_in_step = False
             while not self._is_closed:
                 step = self._plan()
                 if not step.is_empty:
+                    self._is_in_step = True
                     return step
                 self._condition.wait()
             return None

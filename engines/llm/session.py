@@ -108,6 +108,10 @@ class TextSession:
         try:
             answer, drawn = self.text[self._answer_start :], self._job.sequence.tokens[len(self._prompt.tokens) :]
             prompt = await asyncio.to_thread(next_prompt, self._host.model, self._prompt, drawn, answer, messages)
+        except Exception:
+            if self._error is not None:  # the model was closed meanwhile, because it has failed
+                raise self._error from None
+            raise
         finally:
             self._is_appending = False
         self._check_idle()

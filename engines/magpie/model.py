@@ -191,6 +191,12 @@ class Magpie:
         self._in_flight.clear()
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+        # Whoever has a session may know this model for a while yet; the device's memory is not theirs to keep.
+        del self._decoder, self._state, self._sound, self._stepper, self._prefills
+        gc.unfreeze()
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

@@ -140,10 +140,11 @@ async def serve_here(
     *,
     settings: LlmSettings | None = None,
     on_failure: Callable[[Exception], None] = lambda _: None,
+    num_restarts: int = 0,
     wait_ready: bool = True,
 ) -> AsyncIterator[Embedded]:
     """The whole app on a real socket, in this process: for tests that stall the model and look at the engine."""
-    app = create_app(settings or LlmSettings(), load=load, on_failure=on_failure)
+    app = create_app(settings or LlmSettings(), load=load, on_failure=on_failure, num_restarts=num_restarts)
     port = free_port()
     server = EmbeddedServer(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False)
     serving = asyncio.create_task(server.serve())

@@ -170,6 +170,19 @@ async def test_when_the_engine_fails_every_stream_is_told_and_the_socket_is_clos
         assert [str(error) for error in failures] == ["the fake device has failed, as it was told to"]
 
 
+async def test_when_the_model_is_loaded_again_the_socket_lives_on() -> None:
+    models: list[FakeText] = []
+
+    def load() -> FakeText:
+        models.append(FakeText(tell, fails_at=None if models else 2))
+        return models[-1]
+
+    async with serve_here(load, num_restarts=1) as here, talk(here.served) as talker:
+        assert (await talker.start())["code"] == "engine_failure"
+        await here.engine.wait_ready()
+        assert (await talker.start())["done"]
+
+
 async def test_fields_that_are_not_known_are_ignored(served: Served) -> None:
     async with talk(served) as talker:
         over = await talker.start(pause={"max_tokens": 2, "mood": 1}, mood="merry", voice={"id": "aria"})

@@ -1,5 +1,6 @@
 """Magpie as the engine sees it: attributes, chunks, errors, and what it says of itself."""
 
+import weakref
 from collections.abc import Callable
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -161,6 +162,15 @@ def test_a_model_can_be_closed_while_it_speaks(checkpoint: Checkpoints) -> None:
     Floor(model).join(job(model, TEXT))
     model.step([0])
     model.close()
+
+
+def test_a_closed_model_holds_nothing_of_the_device_whoever_still_knows_it(checkpoint: Checkpoints) -> None:
+    model = make_model(checkpoint("tiny"), 2)
+    decoder = weakref.ref(model._decoder)
+    is_speakable = model.is_speakable
+    model.close()
+    assert decoder() is None
+    assert is_speakable("a", "en")
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "tf32"])
