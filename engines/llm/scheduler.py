@@ -148,6 +148,7 @@ class Scheduler(Generic[Key]):
     def poll_step(self) -> Step[Key] | None:
         """What to do in the middle of a reading. None: nothing."""
         with self._condition:
+            self._num_steps += 1  # the device gets on
             step = None if self._is_closed else self._plan()
             return None if step is None or step.is_empty else step
 
