@@ -1,6 +1,7 @@
 """Random weights in the shapes of the released checkpoints, without NeMo: for measuring, where only shapes matter."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import torch
@@ -10,6 +11,7 @@ from engines.magpie.checkpoint import Checkpoint
 from engines.magpie.codec_weights import CodecWeights
 from engines.magpie.shape import Recipe, Shape
 from engines.magpie.tokens import Tokens, WordSpan
+from engines.reading import Sound
 from engines.types import Voice
 
 _RELEASED: Final = {
@@ -121,7 +123,7 @@ class CharTokenizer:
     def is_speakable(self, char: str, language: str) -> bool:
         return char.isalnum()
 
-    def encode(self, text: str, language: str) -> Tokens:
+    def encode(self, text: str, language: str, sounds: Sequence[Sound] = ()) -> Tokens:
         ids = tuple(ord(char) % (self._shape.num_text_ids - 2) for char in text)
         words = tuple(WordSpan(*match.span(), *match.span()) for match in re.finditer(r"\S+", text))
         return Tokens((*ids, self._shape.text_eos), words, True)
