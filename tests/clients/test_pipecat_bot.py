@@ -68,4 +68,4 @@ async def test_a_barge_in_leaves_what_was_heard_in_the_conversation(
     assert [message["role"] for message in messages][:3] == ["user", "assistant", "user"]
     assert 0 < len(messages[1]["content"].split()) < 12
     pcm, rate_hz = samples(path)
-    assert len(pcm) / rate_hz < 4
+    assert len(pcm) / rate_hz < 8, "a second of the story and all of the greeting; the story alone takes longer"

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi import checks
 
 from engines.formats import FORMATS
 from tests.contract import SAMPLE_RATES_HZ, check_refusal
-from tests.fuzz.values import BLANK, SPEAKABLE, UNSPEAKABLE
+from tests.fuzz.values import BLANK, ENDS_THE_SERVER, SPEAKABLE, UNSPEAKABLE
 from tests.serving import Served, serve_process
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ HANG_S = 20.0
 """Nothing here is long: what takes longer has hung."""
 
 MAX_SESSIONS = 100
-ENDS_THE_SERVER = "/admin/drain"  # what is asked from this machine is done
+
 ANY_CASE = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 Body = dict[str, Any]

@@ -9,6 +9,9 @@ from msgspec import inspect
 
 from tests.contract import SAMPLE_RATES_HZ
 
+ENDS_THE_SERVER = "/admin/drain"
+"""What is asked there from this machine is done: a fuzzed server would end."""
+
 
 def texts(max_size: int) -> st.SearchStrategy[str]:
     """Any text but what no answer may hold: refusals repeat what was sent."""
