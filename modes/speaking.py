@@ -1,6 +1,7 @@
 """One stream on a socket, from its first text to its `done`: a session's frames as paced messages."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -135,7 +136,7 @@ class SpokenStream:
             audio += self._encode(frame)
             words += frame.words
             if frame.is_segment_end or _is_chunk(frame, self._ms(len(audio)), is_first=is_first_chunk):
-                await self._send_words(frame.segment, words, send)
+                await self._send_words(frame, words, send)
                 await self._send_audio(audio, send)
                 audio, words, is_first_chunk = bytearray(), [], False
             if frame.is_segment_end:
@@ -158,9 +159,10 @@ class SpokenStream:
                 await send(message)
             self.clock.sent(duration_ms, time.monotonic())
 
-    async def _send_words(self, segment: int, words: list[Word], send: Send) -> None:
+    async def _send_words(self, frame: Frame, words: list[Word], send: Send) -> None:
         if words and self._options.word_timestamps:
-            await send(Words(segment, list(map(spoken, words))))
+            audio_ms = self._ms(self._num_encoded) if frame.is_segment_end else math.inf
+            await send(Words(frame.segment, [spoken(word, audio_ms) for word in words]))
 
     async def _rest(self, duration_s: float) -> None:
         """Wait, but not longer than the stream is wanted."""

@@ -90,6 +90,6 @@ def test_the_snippets_of_the_how_to_run_and_leave_audio(fake_server: Served, tmp
         assert (done.returncode, done.stderr) == (0, ""), code
     made = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert len(made) > 8
-    assert made["played.wav"].count(b"RIFF") == 2
+    assert made["played.wav"].count(b"RIFF") == 3
     assert made["chapter.vtt"].startswith(b"WEBVTT")
     assert all(len(decoded(data)[0]) for name, data in made.items() if Path(name).suffix in SUFFIXES)

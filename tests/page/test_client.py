@@ -130,7 +130,7 @@ def test_a_lost_connection_is_made_again(
 ) -> None:
     """What has been heard in part is an error; what has not begun is asked again; what comes later is as ever."""
     visit(page, fake_server.url)
-    settings = {"model": "fake", "port": str(free_port())}
+    settings = {"model": "fake", "port": str(free_port()), "drain_s": "0"}
     setup = """
         globalThis.lib = await import("/page/tiding.js");
         class Allowed extends WebSocket {}
