@@ -1,5 +1,7 @@
 // A text whose words light up as they are spoken.
 
+const ROUNDED_MS = 1; // at another rate than the voice's own, audio is a part of a sample shorter than its words
+
 export class Words {
   #element;
   #chars = []; // of the text: the server counts code points
@@ -42,7 +44,7 @@ export class Words {
   /** So much has been played. */
   light(playedMs) {
     for (const {span, start_ms: startMs, end_ms: endMs} of this.#spans) {
-      const state = playedMs >= endMs ? "spoken" : playedMs >= startMs ? "now" : "";
+      const state = playedMs >= endMs - ROUNDED_MS ? "spoken" : playedMs >= startMs ? "now" : "";
       if ((span.dataset.state ?? "") !== state) span.dataset.state = state;
     }
   }
