@@ -60,7 +60,7 @@ class DrainBegun(msgspec.Struct, frozen=True):
 def probes(engine: Watched, drain: Drain) -> list[ControllerRouterHandler]:
     """The routes."""
 
-    @get("/ready", summary="A new stream would be accepted, or existing ones go on", responses=refusals(422, 503))
+    @get("/ready", summary="A new stream would be accepted, or existing ones go on", responses=refusals(400, 422, 503))
     async def ready(whom: Whom = "new") -> Response[Ready | NotReady]:
         reason = why_not_ready(engine, drain, whom)
         if reason is None:

@@ -35,14 +35,16 @@ class Ending(msgspec.Struct):
 Listen: TypeAlias = Callable[[str], Awaitable[Ending]]
 
 
-async def hear(socket: ClientConnection) -> Ending:
-    """All that comes until the socket is closed."""
+async def hear(socket: ClientConnection, begun: asyncio.Event | None = None) -> Ending:
+    """All that comes until the socket is closed. Sets `begun` when sound comes."""
     ending = Ending(b"", [], None, 0.0)
     try:
         while True:
             message = await socket.recv()
             if isinstance(message, bytes):
                 ending.audio += message
+                if begun is not None:
+                    begun.set()
             else:
                 ending.messages.append(json.loads(message))
     except ConnectionClosed as error:
@@ -51,8 +53,8 @@ async def hear(socket: ClientConnection) -> Ending:
     return ending
 
 
-def by_socket(mode: str, *, send_rate: float = 4.0) -> Listen:
-    """Says the text on a socket of its own, and stays on it."""
+def by_socket(mode: str, *, send_rate: float = 4.0, begun: asyncio.Event | None = None) -> Listen:
+    """Says the text on a socket of its own, and stays on it. Sets `begun` when it is heard."""
 
     async def listen(url: str) -> Ending:
         async with connect(f"{url.replace('http', 'ws')}/ws/tts/stream", max_size=None, max_queue=None) as socket:
@@ -62,7 +64,7 @@ def by_socket(mode: str, *, send_rate: float = 4.0) -> Listen:
                 {"type": "close"},
             ):
                 await socket.send(json.dumps(message))
-            return await hear(socket)
+            return await hear(socket, begun)
 
     return _unbroken(listen)
 

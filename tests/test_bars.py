@@ -14,8 +14,15 @@ pytestmark = pytest.mark.slow
 NUM_TRIES = 3
 """A machine that is busy with something else may spoil a measurement. The bars stay where they are."""
 
-MAX_RATIO, MAX_MORE_MS, MAX_ALONE_MS = 1.3, 15.0, 80.0
-MAX_CROWD_MS, MAX_READY_S, MAX_MEMORY_MB = 250.0, 5.0, 500.0
+MAX_RATIO, MAX_MORE_MS = 1.3, 15.0
+"""One client, by the bare model beside it. Where that needs 61 ms or less, nobody waits for more than 80."""
+
+MAX_CROWD_MS, MAX_CROWD_RATIO = 250.0, 2.0
+"""The worst of the crowd, by what as many threads of the bare model need half of the time. Processors differ by three
+in that: the time alone would say of one that it is slow, not of the server.
+"""
+
+MAX_READY_S, MAX_MEMORY_MB = 5.0, 500.0
 CROWD = 8
 
 PLAN = Plan(modes=("websocket", "stream"), clients=(1, CROWD), rounds=15)
@@ -36,13 +43,14 @@ def bars_of(result: ModeResult) -> Iterator[Bar]:
 
 
 def bars_of_crowd(crowd: Crowd) -> Iterator[Bar]:
-    yield f"{CROWD} clients, worst", crowd.first_ms.max, MAX_CROWD_MS, "ms"
+    allowed_ms = max(MAX_CROWD_MS, MAX_CROWD_RATIO * crowd.bare_ms.p50)
+    yield f"{CROWD} clients, worst", crowd.first_ms.max, allowed_ms, "ms"
     yield f"{CROWD} clients, underrun", crowd.underrun_s.max, 0.0, "s"
 
 
 def allowed_ms(alone: Alone) -> float:
     bare_ms = alone.bare_ms.p50
-    return min(MAX_ALONE_MS, max(MAX_RATIO * bare_ms, bare_ms + MAX_MORE_MS))
+    return max(MAX_RATIO * bare_ms, bare_ms + MAX_MORE_MS)
 
 
 def failures(results: list[ModeResult]) -> list[str]:

@@ -301,7 +301,7 @@ async def test_messages_of_kinds_to_come_are_passed_over() -> None:
 async def test_a_server_that_is_started_again_is_found_again(tmp_path: Path) -> None:
     port = str(free_port())
     async with SpeechClient(f"http://127.0.0.1:{port}") as client:
-        with serve_process(log=tmp_path / "log", model="fake", port=port):
+        with serve_process(log=tmp_path / "log", model="fake", port=port, drain_s="0"):
             stream = client.stream(send_rate=1)
             await stream.say(LONG)
             assert await first_audio(stream)
@@ -316,6 +316,19 @@ async def test_a_server_that_is_started_again_is_found_again(tmp_path: Path) -> 
             await opening
             events = await until_ready(client)
     assert audio_of(events)
+
+
+async def test_whoever_listens_to_a_stream_that_cannot_begin_is_told_so() -> None:
+    async with SpeechClient(f"http://127.0.0.1:{free_port()}", patience_s=0.1) as client:
+        stream = client.stream()
+        listening = asyncio.create_task(anext(stream))
+        with pytest.raises(Disconnected, match="cannot be reached"):
+            await stream.say(SHORT)
+        with pytest.raises(Disconnected, match="cannot be reached"):
+            await listening
+        assert stream.is_over
+        with pytest.raises(Disconnected):
+            await stream.say(SHORT)
 
 
 async def until_ready(client: SpeechClient) -> list[Event]:

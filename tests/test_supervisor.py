@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 
 from app.status import GAVE_UP
 from app.supervisor import DEATHS_WITHIN_S, MAX_DEATHS, Deaths
-from tests.draining import LISTENERS, by_post, by_socket, hear, holding
+from tests.draining import LISTENERS, Ending, by_post, by_socket, hear, holding
 from tests.launching import Launch, Launched, launching, processes_of
 from tests.serving import Served
 from tests.test_watchdog import Clock
@@ -60,6 +60,15 @@ def why_not_ready(launched: Launched, query: str = "") -> str:
 def refusal(launched: Launched) -> tuple[int, str, bool]:
     refused = httpx.post(f"{launched.url}/v1/audio/speech/stream", json={"input": "Hello."})
     return refused.status_code, refused.json()["error"]["code"], "Retry-After" in refused.headers
+
+
+async def begin_to_speak(launched: Launched, *, send_rate: float) -> asyncio.Future[Ending]:
+    """Somebody on a socket, who is heard already."""
+    begun = asyncio.Event()
+    speaking = asyncio.ensure_future(by_socket("stream", send_rate=send_rate, begun=begun)(launched.url))
+    async with asyncio.timeout(20):
+        await begun.wait()
+    return speaking
 
 
 # -- it drains ---------------------------------------------------------------------------------------------------------
@@ -130,8 +139,7 @@ async def test_whoever_asks_it_to_end_what_runs_is_finished_first(
 ) -> None:
     launched = launch()
     await asyncio.to_thread(until_ready, launched)
-    speaking = asyncio.create_task(by_socket("stream", send_rate=8.0)(launched.url))
-    await asyncio.sleep(0.3)
+    speaking = await begin_to_speak(launched, send_rate=8.0)
     await asyncio.to_thread(ask, launched)
     ending = await speaking
     assert (ending.kinds[-1], ending.code) == ("done", 1001)
@@ -145,8 +153,7 @@ async def test_whoever_asks_it_to_end_what_runs_is_finished_first(
 async def test_a_worker_whose_supervisor_is_killed_finishes_and_ends(launch: Launch) -> None:
     launched = launch()
     await asyncio.to_thread(until_ready, launched)
-    speaking = asyncio.create_task(by_socket("stream", send_rate=8.0)(launched.url))
-    await asyncio.sleep(0.3)
+    speaking = await begin_to_speak(launched, send_rate=8.0)
     kill_supervisor(launched)
     assert (await speaking).kinds[-1] == "done"
     await asyncio.to_thread(_until_gone, launched)
@@ -163,9 +170,9 @@ def _until_gone(launched: Launched) -> None:
 async def test_what_is_not_over_in_time_is_broken_off(launch: Launch) -> None:
     launched = launch(TIDING_DRAIN_S="0.5")
     await asyncio.to_thread(until_ready, launched)
-    listeners = (by_socket("stream", send_rate=0.5), by_post("/v1/audio/speech/stream", pause_s=1.0, sample_rate=48000))
-    running = [asyncio.create_task(listen(launched.url)) for listen in listeners]
-    await asyncio.sleep(0.3)
+    read_slowly = by_post("/v1/audio/speech/stream", pause_s=1.0, sample_rate=48000)
+    reading = asyncio.ensure_future(read_slowly(launched.url))
+    running = [await begin_to_speak(launched, send_rate=0.5), reading]
     began_s = time.monotonic()
     ask_main(launched)
     assert await asyncio.to_thread(launched.wait) == 0
@@ -180,8 +187,7 @@ async def test_what_is_not_over_in_time_is_broken_off(launch: Launch) -> None:
 async def test_a_second_signal_ends_it_at_once(launch: Launch) -> None:
     launched = launch()
     await asyncio.to_thread(until_ready, launched)
-    speaking = asyncio.create_task(by_socket("stream", send_rate=0.5)(launched.url))
-    await asyncio.sleep(0.3)
+    speaking = await begin_to_speak(launched, send_rate=0.5)
     ask_group(launched)
     await asyncio.to_thread(launched.until_said, "draining: 1 under way")
     began_s = time.monotonic()

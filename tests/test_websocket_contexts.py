@@ -159,7 +159,7 @@ async def test_a_cancel_ends_its_context_alone_and_says_what_was_heard_of_it(ser
             await listener.send("close", **named(other))
         await listener.until_so(lambda: len(listener.of("done")) == 2)
     assert cancelled.get("context_id") == name
-    assert len(audio_of(late)) < 10_000
+    assert len(audio_of(late)) < 44_100  # half a second, of the seven that it would have been
     assert listener.heard_in(name)[-1]["type"] == "cancelled"
     assert cancelled["audio_ms_sent"] == pytest.approx(len(audio_of(listener.heard_in(name))) / 44.1, abs=0.1)
     words = (await spoken(server, texts[name], fields={"mode": "stream"}, word_timestamps=True)).words

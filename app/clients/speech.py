@@ -151,15 +151,21 @@ class SpeechStream:
     # -- what is asked -------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Begin it, unless it has begun.
+        """Begin it, unless it has begun. If it cannot, it is over, and whoever iterates over it is told as well.
 
         Raises:
             Disconnected: the server cannot be reached.
             Refused: it does not let us in.
         """
         async with self._beginning:
+            if self._failure is not None:
+                raise self._failure
             if not self._has_begun:
-                await self._connection.open()
+                try:
+                    await self._connection.open()
+                except ClientError as error:
+                    self.fail(error)
+                    raise
                 self._client.add(self)
                 self._has_begun = True
                 await self._send("init", **self.manner)
@@ -235,8 +241,9 @@ class SpeechStream:
         if event is None:
             raise StopAsyncIteration
         if isinstance(event, ClientError):
-            with suppress(ClientError):  # of what was refused the rest may still be spoken
-                await self._connection.send({"type": "cancel", "context_id": self.context_id})
+            if self._has_begun:
+                with suppress(ClientError):  # of what was refused the rest may still be spoken
+                    await self._connection.send({"type": "cancel", "context_id": self.context_id})
             raise event
         return event
 

@@ -283,6 +283,25 @@ async def test_a_server_that_was_lost_is_found_again(tmp_path: Path, make: Servi
         assert pipe.audio(place)
 
 
+@every
+async def test_a_server_that_is_away_for_many_turns_is_found_again(tmp_path: Path, make: Service) -> None:
+    port = str(free_port())
+    impatient = {"patience_s": 0.1} if make in list(SERVICES.values())[:2] else {}
+    tts = make(f"http://127.0.0.1:{port}", **impatient)
+    async with running(tts) as pipe:
+        for _ in range(4):
+            place, num_errors = await pipe.interrupt(), len(pipe.errors)
+            await pipe.speak(*TOKENS)
+            await pipe.until(lambda num=num_errors: len(pipe.errors) > num, "an error")
+            await pipe.until_down(LLMFullResponseEndFrame, start=place)
+        assert tts.is_usable
+        async with serving(tmp_path / "log", port):
+            place = await pipe.interrupt()
+            await pipe.speak(*TOKENS)
+            await pipe.until_spoken(start=place)
+        assert pipe.audio(place)
+
+
 def kill(pid: int) -> None:
     """A server and its workers, in the middle of what they do."""
     server = psutil.Process(pid)

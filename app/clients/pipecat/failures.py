@@ -6,6 +6,11 @@ from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
 from app.clients.errors import Refused
 
+NO_END_OF_TRIES: Final = {"max_consecutive_zero_audio_contexts": 0}
+"""For `TTSService`, which by itself is never asked again once three contexts in a row were silent. That is meant for
+services that are silent without an error. Tiding's name theirs, and a server that is started again is to be found.
+"""
+
 _CATEGORIES: Final = {
     "unknown_voice": ErrorCategory.INVALID_REQUEST,
     "unsupported_language": ErrorCategory.INVALID_REQUEST,

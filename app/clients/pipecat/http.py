@@ -10,7 +10,7 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.errors import ErrorCategory
 
 from app.clients.errors import ClientError
-from app.clients.pipecat.failures import category_of
+from app.clients.pipecat.failures import NO_END_OF_TRIES, category_of
 from app.clients.pipecat.requests import Requests
 from app.clients.pipecat.settings import TidingTTSSettings, complete, manner_of
 
@@ -42,7 +42,8 @@ class TidingHttpTTSService(TTSService):
         aiohttp_session: For the requests, if not one of its own.
         **kwargs: For `TTSService`.
         """
-        super().__init__(settings=complete(settings), push_start_frame=True, push_stop_frames=True, **kwargs)
+        options: dict[str, Any] = {**NO_END_OF_TRIES, **kwargs}
+        super().__init__(settings=complete(settings), push_start_frame=True, push_stop_frames=True, **options)
         self._requests = Requests(url, api_key, aiohttp_session)
         self._path = _PATHS[delivery]
 

@@ -12,7 +12,7 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.errors import ErrorCategory
 
 from app.clients.errors import ClientError
-from app.clients.pipecat.failures import category_of
+from app.clients.pipecat.failures import NO_END_OF_TRIES, category_of
 from app.clients.pipecat.settings import TidingTTSSettings, complete
 from app.clients.speech_events import Audio, Cancelled, Event, Warned, Words
 
@@ -55,7 +55,12 @@ class StreamingTTSService(TTSService):
         text_aggregation_mode: TOKEN, the default: text goes to the server as it comes. SENTENCE: pipecat cuts it.
         **kwargs: For `TTSService`.
         """
-        options: dict[str, Any] = {"stop_frame_timeout_s": _STOP_AFTER_S, "append_trailing_space": True} | kwargs
+        options: dict[str, Any] = {
+            "stop_frame_timeout_s": _STOP_AFTER_S,
+            "append_trailing_space": True,
+            **NO_END_OF_TRIES,
+            **kwargs,
+        }
         super().__init__(
             settings=complete(settings),
             text_aggregation_mode=text_aggregation_mode,
