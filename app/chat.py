@@ -25,6 +25,7 @@ from app.chat_messages import (
 )
 from app.disconnect import on_disconnect
 from app.errors import detail_of, refusals
+from app.gate import OPENS_SESSION
 from app.turns import messages_of
 from engines.errors import SpeechError
 from engines.llm.engine import TextEngine
@@ -46,8 +47,9 @@ def chat(engine: TextEngine) -> Sequence[ControllerRouterHandler]:
         "/v1/chat/completions",
         status_code=200,
         summary="Write the next turn of a conversation",
+        opt={OPENS_SESSION: True},
         responses={200: ResponseSpec(ChatCompletion, generate_examples=False, description="The answer, or its chunks")}
-        | refusals(400, 413, 422, 500, 503, meanings=REFUSALS),
+        | refusals(400, 401, 403, 413, 422, 429, 500, 503, meanings=REFUSALS),
     )
     async def complete(data: JSONBody[ChatRequest]) -> Response[ChatCompletion] | Stream:
         data.refuse_unserved()

@@ -7,6 +7,7 @@ from litestar import get
 from litestar.types import ControllerRouterHandler
 
 from app.errors import refusals
+from app.gate import OPEN
 from engines.encoders import DEFAULT_RATE_HZ
 from engines.engine import Engine
 
@@ -66,7 +67,7 @@ class ModelList(msgspec.Struct, frozen=True):
 def describe(engine: Engine, mode_names: Sequence[str]) -> list[ControllerRouterHandler]:
     """The routes. They read the engine when they are asked, not before."""
 
-    @get("/health", summary="The process is alive")
+    @get("/health", opt=OPEN, summary="The process is alive")
     async def health() -> Health:
         names = {"ready": "healthy", "failed": "failed", "closed": "failed"}
         return Health(names.get(engine.state, "loading"), engine.state == "ready")

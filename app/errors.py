@@ -20,6 +20,7 @@ from engines.errors import (
     EngineFailure,
     RequestError,
     SessionClosed,
+    ShareUsedUp,
     SpeechError,
     TextTooLong,
     WrongState,
@@ -29,6 +30,7 @@ STATUS: Final[dict[type[SpeechError], int]] = {
     TextTooLong: 413,
     WrongState: 409,
     RequestError: 400,
+    ShareUsedUp: 429,
     CapacityError: 503,
     SessionClosed: 409,
     EngineFailure: 500,
@@ -36,8 +38,9 @@ STATUS: Final[dict[type[SpeechError], int]] = {
 }
 """The nearest ancestor in this table decides."""
 
-_CODES: Final = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 409: "wrong_state",
-                 413: "too_large", 422: "invalid_field"}  # fmt: skip
+_CODES: Final = {400: "bad_request", 401: "invalid_api_key", 403: "forbidden", 404: "not_found",
+                  405: "method_not_allowed", 408: "too_slow", 409: "wrong_state", 413: "too_large",
+                  422: "invalid_field"}  # fmt: skip
 
 logger = logging.getLogger("tiding.app")
 
@@ -61,11 +64,29 @@ class ErrorBody(msgspec.Struct, frozen=True):
 AnyRequest = Request[Any, Any, Any]
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """What a request is answered with that is not served."""
+
+    status: int
+    body: ErrorBody
+    headers: dict[str, str]
+
+
+def refusal_of(error: SpeechError | HTTPException) -> Refusal:
+    """What an error is over HTTP, wherever it is met."""
+    if isinstance(error, SpeechError):
+        headers = {"Retry-After": str(math.ceil(error.retry_after_s))} if isinstance(error, CapacityError) else {}
+        return Refusal(status_of(error), ErrorBody(str(error), detail_of(error)), headers)
+    status = error.status_code
+    detail = error_detail(status, error.detail, _CODES.get(status, "error"))
+    return Refusal(status, ErrorBody(error.detail, detail), dict(error.headers or {}))
+
+
 def speech_error(request: AnyRequest, error: SpeechError) -> Response[ErrorBody]:
     """An engine's error as a response."""
-    note_refusal(request.scope, status_of(error), error.code, str(error))
-    retry_after_s = error.retry_after_s if isinstance(error, CapacityError) else None
-    return _response(status_of(error), str(error), error.code, error.param, retry_after_s)
+    refusal = refusal_of(error)
+    note_refusal(request.scope, refusal.status, error.code, str(error))
+    return Response(refusal.body, status_code=refusal.status, headers=refusal.headers, media_type="application/json")
 
 
 def status_of(error: SpeechError) -> int:
@@ -114,14 +135,19 @@ def document_refusals(app: Litestar, paths: Iterable[str]) -> None:
             for handler in route.route_handlers:
                 of_body = (400, 413, 422) if "POST" in handler.http_methods else ()
                 of_state = (400, 404, 409) if route.path_parameters else ()
-                handler.responses = refusals(*of_body, *of_state, 500, 503) | dict(handler.responses or {})
+                handler.responses = refusals(*of_body, *of_state, 401, 403, 429, 500, 503) | dict(
+                    handler.responses or {}
+                )
 
 
 _MEANING: Final = {
     400: "Unknown voice or language, or nothing that can be spoken",
+    401: "The API key is missing or not known; only where keys are set",
+    403: "A browser asks for a page that is not allowed to",
     404: "No such stream",
     409: "The stream is in another state",
     413: "The text is too long",
+    429: "This client has as many sessions open as it may: try again after Retry-After seconds",
     422: "A field is missing or has the wrong type, or the JSON is malformed",
     500: "The engine has failed",
     503: "Loading, or full: try again after Retry-After seconds",

@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 
 from app.drain import Drain
 from app.errors import ErrorDetail, error_detail, refusals
+from app.gate import OPEN
 from engines.device import State
 
 Whom: TypeAlias = Annotated[
@@ -57,10 +58,15 @@ class DrainBegun(msgspec.Struct, frozen=True):
     status: str = "draining"
 
 
-def probes(engine: Watched, drain: Drain) -> list[ControllerRouterHandler]:
-    """The routes."""
+def probes(engine: Watched, drain: Drain, *, is_keyed: bool) -> list[ControllerRouterHandler]:
+    """The routes. `is_keyed`: who gets as far as these has shown a key, unless anybody may ask."""
 
-    @get("/ready", summary="A new stream would be accepted, or existing ones go on", responses=refusals(400, 422, 503))
+    @get(
+        "/ready",
+        opt=OPEN,
+        summary="A new stream would be accepted, or existing ones go on",
+        responses=refusals(400, 422, 503),
+    )
     async def ready(whom: Whom = "new") -> Response[Ready | NotReady]:
         reason = why_not_ready(engine, drain, whom)
         if reason is None:
@@ -74,10 +80,11 @@ def probes(engine: Watched, drain: Drain) -> list[ControllerRouterHandler]:
         "/admin/drain",
         status_code=202,
         summary="Take nothing new, finish what runs, end",
-        responses=refusals(403, meanings={403: "Only a program on this machine may"}),
+        responses=refusals(401, 403, meanings={403: "Where no key is set, only a program on this machine may"}),
     )
     async def begin_drain(request: Request[Any, Any, Any]) -> DrainBegun:
-        _let_in(request)
+        if not is_keyed:
+            _let_in(request)
         drain.begin()
         return DrainBegun()
 

@@ -6,11 +6,11 @@ from typing import Final
 
 from litestar import Litestar
 
+from app.access import rules_of
 from app.chat import chat
 from app.llm_describe import describe
 from app.llm_socket import socket_of
 from app.metrics import metrics
-from app.origins import Origins
 from app.service import NUM_RESTARTS, end_process, make_app
 from app.settings import LlmSettings, read_llm_settings
 from app.text_metrics import TEXT_METRICS
@@ -51,15 +51,15 @@ def create_app(
         witnesses=tracing.witness if tracing else None,
     )
     engine.measures.expect(list(MODES.values()))
-    origins = Origins(settings.origins, settings.speech_port)
-    handlers = [*describe(engine), *chat(engine), socket_of(engine, origins), metrics(engine, TEXT_METRICS)]
+    sockets = socket_of(engine, settings.max_message_bytes)
     return make_app(
         engine,
-        handlers,
+        [*describe(engine), *chat(engine), sockets, metrics(engine, TEXT_METRICS)],
         title="Tiding LLM server",
         name="llm",
+        rules=rules_of(settings, settings.speech_port),
         drain_s=settings.drain_s,
+        max_body_bytes=settings.max_message_bytes,
         tracing=tracing,
-        cors=origins.cors,
         modes=MODES,
     )

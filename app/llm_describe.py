@@ -9,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 
 from app.describe import ModelEntry, ModelList
 from app.errors import refusals
+from app.gate import OPEN
 from app.llm_messages import ACTIONS
 from engines.llm.engine import TextEngine
 
@@ -50,11 +51,11 @@ class Service(msgspec.Struct, frozen=True):
 def describe(engine: TextEngine) -> list[ControllerRouterHandler]:
     """The routes. They read the engine when they are asked, not before."""
 
-    @get("/health", summary="The process is alive, and what it is doing")
+    @get("/health", opt=OPEN, summary="The process is alive, and what it is doing")
     async def health() -> TextHealth:
         return _health(engine)
 
-    @get("/", summary="What this server is")
+    @get("/", opt=OPEN, summary="What this server is")
     async def service() -> Service:
         return Service(
             name="tiding-llm",

@@ -9,6 +9,7 @@ from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
 from litestar.handlers import WebsocketRouteHandler
 
+from app.gate import OPENS_SESSION
 from app.llm_messages import (
     Cancelled,
     CancelStream,
@@ -26,7 +27,6 @@ from app.llm_messages import (
     decode,
 )
 from app.llm_stream import Stream
-from app.origins import Origins
 from engines.llm.engine import TextEngine
 
 Socket: TypeAlias = WebSocket[Any, Any, Any]
@@ -40,13 +40,13 @@ INTERNAL_ERROR: Final = 1011
 logger = logging.getLogger("tiding.app")
 
 
-def socket_of(engine: TextEngine, origins: Origins) -> WebsocketRouteHandler:
+def socket_of(engine: TextEngine, max_message_bytes: int) -> WebsocketRouteHandler:
     """The route."""
 
-    @websocket("/ws", guards=[origins.guard])
+    @websocket("/ws", opt={OPENS_SESSION: True})
     async def text_socket(socket: Socket) -> None:
         await socket.accept()
-        await Connection(engine, socket).serve()
+        await Connection(engine, socket, max_message_bytes).serve()
 
     return text_socket
 
@@ -57,9 +57,10 @@ class Connection:
     by one more.
     """
 
-    def __init__(self, engine: TextEngine, socket: Socket) -> None:
+    def __init__(self, engine: TextEngine, socket: Socket, max_message_bytes: int) -> None:
         self._engine = engine
         self._socket = socket
+        self._max_message_bytes = max_message_bytes
         self._streams: dict[str, Stream] = {}
         self._writers: dict[Stream, asyncio.Task[None]] = {}
         self._answers: asyncio.Queue[ServerMessage] = asyncio.Queue(MAX_ANSWERS)
@@ -88,7 +89,7 @@ class Connection:
     async def _read(self) -> None:
         while (event := await self._socket.receive())["type"] == "websocket.receive":
             try:
-                self._follow(decode(event.get("bytes") or event.get("text") or ""))
+                self._follow(decode(event.get("bytes") or event.get("text") or "", self._max_message_bytes))
             except NotFollowed as error:
                 self._engine.refusals.count(error.code)
                 self._say(Failed(error.stream_id, str(error), error.code))

@@ -3,18 +3,13 @@ and those that a setting lists. A program that is no browser sends no Origin, an
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from litestar.config.cors import CORSConfig
-from litestar.connection import ASGIConnection
-from litestar.exceptions import PermissionDeniedException
-from litestar.handlers import BaseRouteHandler
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 """The names that this machine has for itself."""
-
-AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
 
 class Origins:
@@ -27,14 +22,18 @@ class Origins:
         beside = [f"http://{name}:{speech_port}" for name in LOOPBACK]
         self.cors = CORSConfig(allow_origins=[*listed, *beside], expose_headers=["X-Request-Id", "Retry-After"])
 
-    def guard(self, connection: AnyConnection, _: BaseRouteHandler) -> None:
-        """Refuse a socket to a page that is not let in, before it is accepted: for WebSockets no browser does."""
-        origin = connection.headers.get("origin")
-        if origin is not None and not self.is_let_in(origin, connection.headers.get("host", "")):
-            raise PermissionDeniedException(f"pages of {origin} may not talk to this server")
+    def headers_for(self, origin: bytes | None) -> dict[str, str]:
+        """What lets a page read an answer that the framework does not see."""
+        page = (origin or b"").decode("latin-1")
+        if not page or not self.cors.is_origin_allowed(page):
+            return {}
+        exposed = ", ".join(self.cors.expose_headers)
+        return {"Access-Control-Allow-Origin": page, "Vary": "Origin", "Access-Control-Expose-Headers": exposed}
 
     def is_let_in(self, origin: str, host: str) -> bool:
-        """Whether a page of `origin` may open a socket at `host`, both as the browser's headers have them."""
+        """Whether a page of `origin` may have something done at `host`, both as the browser's headers have them. For
+        WebSockets no browser asks.
+        """
         return self.cors.is_origin_allowed(origin) or _is_beside(origin, host, self._speech_port)
 
 

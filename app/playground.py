@@ -13,6 +13,8 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from app.gate import OPEN
+
 FOLDER: Final = Path(__file__).parent / "page"
 MEDIA_TYPES: Final = {
     ".html": "text/html",
@@ -38,12 +40,12 @@ def playground(llm_host: str, llm_port: int) -> list[ControllerRouterHandler]:
     files = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in MEDIA_TYPES}
     index = files.pop("index.html").replace(b"{{llm_port}}", str(llm_port).encode())
 
-    @get("/", include_in_schema=False)
+    @get("/", opt=OPEN, include_in_schema=False)
     async def page(request: Request[Any, Any, Any]) -> Response[bytes]:
         policy = {"Content-Security-Policy": policy_of(request.headers.get("host", ""), llm_port)}
         return Response(index, media_type=MEDIA_TYPES[".html"], headers=_HEADERS | policy)
 
-    @get("/page/{name:str}", include_in_schema=False)
+    @get("/page/{name:str}", opt=OPEN, include_in_schema=False)
     async def file(name: FromPath[str]) -> Response[bytes]:
         if name not in files:
             raise NotFoundException(f"the page has no file {name!r}")

@@ -42,7 +42,7 @@ def origin_of(scope: Scope, mode: str = "") -> Origin:
     headers = dict(scope["headers"])
     traceparent = headers.get(b"traceparent", b"").decode("latin-1")[:MAX_CHARS]
     tracestate = headers.get(b"tracestate", b"").decode("latin-1")[:MAX_TRACESTATE_CHARS]
-    return Origin(_printable(_id_of(scope)), mode, traceparent, tracestate)
+    return Origin(_printable(_id_of(scope)), mode, traceparent, tracestate, scope["state"].get("client", ""))
 
 
 def _id_of(scope: Scope) -> str:

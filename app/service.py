@@ -11,10 +11,10 @@ from importlib.metadata import version
 from typing import Final, Protocol
 
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
 from app.bodies import JsonRequest
@@ -22,15 +22,13 @@ from app.connections import Connections
 from app.disconnect import cancel_on_disconnect, close_with_request
 from app.drain import Drain, Drained
 from app.errors import EXCEPTION_HANDLERS
+from app.gate import Room, Rules, put_gate
 from app.health import Watched, probes
 from app.metrics import count_requests
 from app.refusals import note_refused_sockets
 from app.request_names import name_requests, send_name
 from app.status import FAILED, GAVE_UP
 from app.tracing import Tracing
-
-MAX_BODY_BYTES: Final = 4 * 1024 * 1024
-"""More than the longest text takes: what is longer in characters gets a better answer than this limit gives."""
 
 OWN_PATHS: Final = ("/schema", "/schema/openapi.json", "/ready", "/admin/drain")
 """What `make_app` serves beside what it is given."""
@@ -44,7 +42,7 @@ LAST_WORDS_S: Final = 0.25
 logger = logging.getLogger("tiding.app")
 
 
-class Started(Watched, Drained, Protocol):
+class Started(Room, Watched, Drained, Protocol):
     """An engine, as far as its app has to know it."""
 
     def start(self) -> None: ...
@@ -57,18 +55,20 @@ def make_app(
     *,
     title: str,
     name: str,
+    rules: Rules,
     drain_s: float,
+    max_body_bytes: int,
     tracing: Tracing | None = None,
-    cors: CORSConfig | None = None,
     modes: Mapping[str, str] | None = None,
 ) -> Litestar:
     """The ASGI app. Its lifespan begins to load the model and returns: `/health` answers at once. `name` is the
-    server's in metrics; `modes` is from path to mode, for metrics and the log. How it ends is `state["drain"]`.
+    server's in metrics; `modes` is from path to mode, for metrics and the log; `rules` say who may ask. How it ends is
+    `state["drain"]`.
     """
     connections = Connections()
     drain = Drain(engine, connections, drain_s)
-    return Litestar(
-        route_handlers=[*handlers, *probes(engine, drain)],
+    app = Litestar(
+        route_handlers=[*handlers, *probes(engine, drain, is_keyed=bool(rules.keys))],
         lifespan=[_lifespan(engine, tracing)],
         middleware=[
             connections.track,
@@ -80,12 +80,20 @@ def make_app(
         request_class=JsonRequest,
         exception_handlers=EXCEPTION_HANDLERS,
         before_send=[send_name, note_refused_sockets],
-        cors_config=cors,
-        openapi_config=OpenAPIConfig(title, version("tiding"), render_plugins=[JsonRenderPlugin()]),
-        request_max_body_size=MAX_BODY_BYTES,
+        cors_config=rules.origins.cors,
+        openapi_config=OpenAPIConfig(
+            title,
+            version("tiding"),
+            render_plugins=[JsonRenderPlugin()],
+            components=Components(security_schemes={"key": SecurityScheme("http", scheme="bearer")}),
+            security=[{}, {"key": []}],  # where no key is set, none is asked for
+        ),
+        request_max_body_size=max_body_bytes,
         state=State({"engine": engine, "drain": drain}),
         logging_config=None,
     )
+    put_gate(app, engine, rules, modes or {})
+    return app
 
 
 def _lifespan(engine: Started, tracing: Tracing | None) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:

@@ -28,6 +28,9 @@ SHARED: Final = {
     "host": "TIDING_HOST",
     "log_level": "TIDING_LOG_LEVEL",
     "log_format": "TIDING_LOG_FORMAT",
+    "api_keys": "TIDING_API_KEYS",
+    "origins": "TIDING_ORIGINS",
+    "trusted_proxies": "TIDING_TRUSTED_PROXIES",
     "speech_port": "TIDING_PORT",
     "drain_s": "TIDING_DRAIN_S",
 }
@@ -57,7 +60,7 @@ class TtsSettings(msgspec.Struct, frozen=True):
     """The speech server. Each field is the variable of that name in capitals, behind `TIDING_`."""
 
     host: str = "127.0.0.1"
-    """The address to listen on; `0.0.0.0` is every one of the machine's, and there is no access control."""
+    """The address to listen on; `0.0.0.0` is every one of the machine's, and then `TIDING_API_KEYS` should be set."""
     port: Port = 8001
     """The port to listen on."""
     model: str = "hibari"
@@ -110,15 +113,45 @@ class TtsSettings(msgspec.Struct, frozen=True):
     """Of the decoder; `auto`: bfloat16 on a GPU, float32 on a CPU."""
     magpie_codec_precision: CodecPrecision = "auto"
     """Of the codec; `auto`: float16 on a GPU, float32 on a CPU."""
+    max_line: Annotated[int, Meta(ge=0)] = 4
+    """Sessions that are let in beyond the model's slots and take turns; above it a request gets 503 at once."""
+    max_wait_s: Annotated[float, Meta(gt=0)] = 5.0
+    """How long a listener's first sentence waits for a slot, in seconds, before it is given up with 503."""
+    max_client_sessions: Annotated[int, Meta(ge=0)] = 0
+    """Open sessions of one client; above it, 429. 0: as many as there may be at all."""
+    max_request_chars: Count = 20_000
+    """Characters in one request, or one message of a socket; above it, 413."""
+    max_message_bytes: Annotated[int, Meta(ge=1024)] = 4 * 1024 * 1024
+    """Bytes of a body, above which it is refused with 413, or of a socket's message, which then gets an `error`."""
+    max_sockets: Count = 2048
+    """Open WebSockets; above it, 503 in place of the handshake."""
+    max_client_sockets: Annotated[int, Meta(ge=0)] = 1024
+    """Open WebSockets of one client; above it, 429 in place of the handshake. 0: as many as there may be at all."""
+    api_keys: tuple[str, ...] = ()
+    """The keys of which one has to come with a request; an item that begins with `@`, `/` or `./` is the path of a file
+    with one a line. Empty: nobody is asked for one."""
+    origins: tuple[str, ...] = ()
+    """Pages that may use this server from a browser beside its own: `https://example.com`; a `*` stands for any part,
+    one alone for every page."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose `X-Forwarded-For` says who a client is; `*`: whoever connects."""
+    log_text: bool = False
+    """Whether the text that was spoken is in the log line of its request."""
 
     @property
     def limits(self) -> Limits:
         return Limits(
             max_sessions=self.max_sessions,
             max_contexts=self.max_contexts,
+            max_client_sessions=self.max_client_sessions,
+            max_line=self.max_line,
+            max_wait_s=self.max_wait_s,
             max_waiting_chars=self.max_waiting_chars,
+            max_request_chars=self.max_request_chars,
+            max_message_bytes=self.max_message_bytes,
             send_rate=self.send_rate,
             is_markdown=self.markdown,
+            is_text_logged=self.log_text,
         )
 
     @property
@@ -202,10 +235,33 @@ class LlmSettings(msgspec.Struct, frozen=True):
     stall_s: Annotated[float, Meta(gt=0)] = 60.0
     """Seconds that a step of the device may take while somebody waits: after that `/ready` says `stalled`, and after
     twice as long the process is [replaced](../how-to/operate.md#what-it-does-when-something-fails)."""
+    max_line: Annotated[int, Meta(ge=0)] = 0
+    """Streams and chats that may wait for one of the slots to write; above it an error, or 503 at once."""
+    max_wait_s: Annotated[float, Meta(gt=0)] = 10.0
+    """How long a new stream or chat waits for a slot, in seconds, before it is given up with an error, or 503."""
+    max_client_sessions: Annotated[int, Meta(ge=0)] = 0
+    """Open streams and chats of one client; above it an error, or 429. 0: as many as there may be at all."""
+    max_message_bytes: Annotated[int, Meta(ge=1024)] = 4 * 1024 * 1024
+    """Bytes of a body, above which it is refused with 413, or of a socket's message, which then gets an error."""
+    max_sockets: Count = 2048
+    """Open WebSockets; above it, 503 in place of the handshake."""
+    max_client_sockets: Annotated[int, Meta(ge=0)] = 1024
+    """Open WebSockets of one client; above it, 429 in place of the handshake. 0: as many as there may be at all."""
+    api_keys: tuple[str, ...] = ()
+    """The keys of which one has to come with a request, as those of the speech server."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose `X-Forwarded-For` says who a client is; `*`: whoever connects."""
 
     @property
     def limits(self) -> TextLimits:
-        return TextLimits(max_sessions=self.max_sessions, step_ms=self.step_ms, remembered=self.remembered)
+        return TextLimits(
+            max_sessions=self.max_sessions,
+            max_client_sessions=self.max_client_sessions,
+            max_line=self.max_line,
+            max_wait_s=self.max_wait_s,
+            step_ms=self.step_ms,
+            remembered=self.remembered,
+        )
 
     @property
     def options(self) -> LlamaOptions:

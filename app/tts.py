@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 
 from litestar import Litestar
 
+from app.access import rules_of
 from app.describe import describe
 from app.errors import document_refusals
 from app.metrics import metrics
@@ -68,7 +69,9 @@ def create_app(
         handlers,
         title="Tiding speech server",
         name="speech",
+        rules=rules_of(settings, settings.port),
         drain_s=settings.drain_s,
+        max_body_bytes=settings.max_message_bytes,
         tracing=tracing,
         modes=_by_path(modes),
     )

@@ -116,14 +116,17 @@ class Ledger:
         if is_all:
             self._delivery.settle()
 
-    def close(self, outcome: Outcome) -> None:
-        """Say what it came to, once. A session that nobody gave any text says nothing."""
+    def close(self, outcome: Outcome, text: str | None = None) -> None:
+        """Say what it came to, once, with its `text` where that is wanted. A session that nobody gave any text says
+        nothing.
+        """
         if not self._is_closed and self._begun_s is not None:
             account = self._account(outcome, self._begun_s)
             self._measures.streams[*self._labels, outcome] += 1
             if account.rtf is not None:
                 self._measures.real_time_factors[self._labels].observe(account.rtf)
-            close_account(str(account), msgspec.structs.asdict(account), self._witness)
+            said = {} if text is None else {"text": text}
+            close_account(str(account), msgspec.structs.asdict(account), self._witness, said)
         self._is_closed = True
 
     def forget(self) -> None:

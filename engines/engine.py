@@ -14,7 +14,7 @@ from engines.jobs import Job
 from engines.measures import SpeechMeasures
 from engines.model import Loader, Made, Model, Prefill, StepResult
 from engines.reading import Lexicon
-from engines.requests import Refusals, Witnesses
+from engines.requests import EXPECTED, ORIGIN, Refusals, Witnesses
 from engines.scheduler import Scheduler
 from engines.session import Host, Session
 from engines.shaping import SegmentShaper
@@ -58,16 +58,17 @@ class Engine:
         witnesses: Witnesses | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self.admission = Admission()
         self.measures = SpeechMeasures()
         self.refusals = Refusals(witnesses)
         self._witnesses = witnesses
+        self.admission = Admission(self.limits.max_sessions, self.limits.max_client_sessions)
         self._lexicon = lexicon or Lexicon()
         self._load = load
         self._clock = clock
         self._loaded: _Loaded | None = None
-        self._sessions: set[Session] = set()
+        self._sessions: dict[Session, str] = {}  # and whose they are
         self._shapers: dict[int, SegmentShaper] = {}
+        self._expected: set[object] = set()  # requests that have not opened their session yet
         self._device = Device(
             self._open,
             self._step_until_closed,
@@ -140,8 +141,12 @@ class Engine:
 
     @property
     def is_full(self) -> bool:
-        """Whether a new session would find no room."""
-        return self.num_sessions >= self.limits.max_sessions
+        """Whether a new session would find no room, or nobody knows yet."""
+        try:
+            self.check_room()
+        except CapacityError:
+            return True
+        return False
 
     @property
     def num_unfinished(self) -> int:
@@ -165,6 +170,26 @@ class Engine:
     def num_cut_short(self) -> Mapping[str, int]:
         """Segments that a guard of the model has ended before their text did, by reason, since the start."""
         return {reason: int(count) for (reason,), count in dict(self.measures.cut_short).items()}
+
+    def check_room(self, client: str | None = None) -> None:
+        """Return where a new session, of this client if one is named, would be let in and find a place.
+
+        Raises:
+            EngineLoading, Draining, ShareUsedUp, CapacityError: it would not, for now.
+            EngineFailure: the model has failed.
+        """
+        loaded = self._device.require()
+        self.admission.check(client)
+        loaded.scheduler.check_room(len(self._expected))
+
+    def expect(self, client: str) -> Callable[[], None]:
+        """Keep a place for a request that will open a session, until it has, or what this returns is called: of a crowd
+        that comes at once, who will find no place need not be read. Raises as `check_room`.
+        """
+        self.check_room(client)
+        self._expected.add(expected := object())
+        EXPECTED.set(expected)
+        return lambda: self._expected.discard(expected)
 
     def open_session(
         self,
@@ -199,15 +224,14 @@ class Engine:
             RequestError: `speed` is out of range, or `lexicon` holds what cannot be pronounced.
             EngineLoading: the model is not warm yet.
             Draining: admission is closed.
+            ShareUsedUp: this client has as many open as `limits` allows one.
             CapacityError: all sessions that `limits` allows are open.
             EngineFailure: the model has failed.
         """
         loaded = self._device.require()
         speaker = loaded.voices.resolve(voice)
         primary = _primary_language(language, loaded.model.languages)
-        self.admission.check()
-        if len(self._sessions) >= self.limits.max_sessions:
-            raise CapacityError(f"all {self.limits.max_sessions} sessions are in use")
+        self.admission.check(client := ORIGIN.get().client)
         if not MIN_SPEED <= speed <= MAX_SPEED:
             raise RequestError(f"speed is {speed}; expected {MIN_SPEED} to {MAX_SPEED}", param="speed")
         params = Params(primary, seed, temperature, top_k, cfg_scale, chunk_sizes.first, chunk_sizes.later, speed)
@@ -222,8 +246,13 @@ class Engine:
             is_paced=is_paced,
             idle_flush_s=idle_flush_s,
         )
-        self._sessions.add(session)
+        self.admission.enter(client)
+        self._sessions[session] = client
+        self._expected.discard(EXPECTED.get())
         return session
+
+    def _leave(self, session: Session) -> None:
+        self.admission.leave(self._sessions.pop(session))
 
     def _lexicon_with(self, entries: Mapping[str, str]) -> Lexicon:
         try:
@@ -243,6 +272,7 @@ class Engine:
             sample_rate_hz=model.format.sample_rate_hz,
             max_queued=model.format.num_samples(self.limits.max_queued_s),
             clock=self._clock,
+            max_line=self.limits.max_line,
         )
         host = Host(
             scheduler,
@@ -252,7 +282,7 @@ class Engine:
             model.max_segment_chars,
             self._clock,
             Books(self.measures, self._clock, self._witnesses),
-            self._sessions.discard,
+            self._leave,
         )
         self._loaded = _Loaded(model, scheduler, VoiceBook(model.voices), host)
         logger.info("%s is ready after %.1f s: %d slots", model.name, self._clock() - started_s, model.num_slots)

@@ -10,7 +10,8 @@
     │   └── WrongState          not now: a chunk is being written
     ├── CapacityError           nothing wrong with the request; ask again later
     │   ├── EngineLoading
-    │   └── Draining            no new work: the server is about to end
+    │   ├── Draining            no new work: the server is about to end
+    │   └── ShareUsedUp         this client has as much as one may have
     ├── SessionClosed           the session was cancelled or is over; not logged as an error
     └── EngineFailure           the device or the weights
 
@@ -126,6 +127,15 @@ class Draining(CapacityError):
 
     def __init__(self) -> None:
         super().__init__("the server is about to end and takes nothing new; ask another one")
+
+
+class ShareUsedUp(CapacityError):
+    """There may be room, but not for one more session of this client."""
+
+    code = "share_used_up"
+
+    def __init__(self, most: int, noun: str = "sessions") -> None:
+        super().__init__(f"this client has {most} {noun} open, the most that one client may have")
 
 
 class SessionClosed(SpeechError):

@@ -31,6 +31,7 @@ class Job(Generic[Key]):
         self.num_queued = 0
         self.num_made = 0
         self.runs_dry_s: float | None = None  # when its listener has heard all that was made; None: hears nothing yet
+        self.is_held_up = False  # its reader has more than its credit to take
         self.is_closed = False
 
     def count(self, num_samples: int, now_s: float, sample_rate_hz: int) -> None:

@@ -13,7 +13,8 @@ logger = logging.getLogger("tiding.request")
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Whose work it is: the request's id, the name of the mode that it went to, and the trace that it is part of.
+    """Whose work it is: the request's id, the name of the mode that it went to, the trace that it is part of,
+    and the client that asked.
 
     Source of `traceparent` and `tracestate`: W3C, Trace Context.
     """
@@ -22,6 +23,7 @@ class Origin(msgspec.Struct, frozen=True):
     mode: str = ""
     traceparent: str = ""
     tracestate: str = ""
+    client: str = ""
 
 
 NOBODY: Final = Origin()
@@ -42,9 +44,15 @@ Witnesses: TypeAlias = Callable[[Origin], Witness]
 """Makes the witness of a request that begins now."""
 
 
-def close_account(text: str, account: dict[str, Any], witness: Witness | None) -> None:
-    """The one line of a request."""
-    logger.info("%s", text, extra={"account": account})
+EXPECTED: ContextVar[object] = ContextVar("expected", default=None)
+"""What stands for the place that is kept for the current task."""
+
+
+def close_account(
+    text: str, account: dict[str, Any], witness: Witness | None, said: dict[str, str] | None = None
+) -> None:
+    """The one line of a request. What was `said` is for the log alone."""
+    logger.info("%s%s", text, f" {said}" if said else "", extra={"account": account | (said or {})})
     if witness is not None:
         witness.close(account)
 

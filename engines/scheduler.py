@@ -19,6 +19,7 @@ import msgspec
 
 from engines.jobs import Job, Key, priority
 from engines.model import Prefill, StepResult
+from engines.places import Places
 from engines.types import Params, Segment, Voice
 
 COMFORT_S: Final = 1.0
@@ -64,6 +65,7 @@ class Scheduler(Generic[Key]):
 
     `clock` gives seconds, monotonic. `max_queued` is the credit of a session: samples made and not yet consumed, above
     which its slot is left out of the next step. A step advances at most `step_width` slots, the most pressing ones.
+    `max_line` sessions may be let in beyond the number of slots; None: any number.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Scheduler(Generic[Key]):
         sample_rate_hz: int,
         max_queued: int,
         clock: Callable[[], float],
+        max_line: int | None = None,
     ) -> None:
         self._condition = threading.Condition(threading.Lock())
         self._slots: list[Slot[Key]] = [Slot(index) for index in range(num_slots)]
@@ -84,6 +87,7 @@ class Scheduler(Generic[Key]):
         self._releases: list[int] = []  # slots that the model has not been told of yet
         self._forgets: list[int] = []  # sessions, likewise
         self._waits_s: list[float] = []  # that nobody has been told of yet
+        self._places = Places[Key](None if max_line is None else num_slots + max_line, clock)
         self._num_prefills = num_prefills
         self._step_width = step_width
         self._sample_rate_hz = sample_rate_hz
@@ -103,6 +107,29 @@ class Scheduler(Generic[Key]):
             self._num_arrivals += 1
             return Job(owner, voice, params, arrival=self._num_arrivals, is_paced=is_paced)
 
+    def take_place(self, job: Job[Key]) -> bool:
+        """Let a session in, before its text. False: it has its place already.
+
+        Raises:
+            CapacityError: there is no place.
+        """
+        with self._condition:
+            return self._places.take(job)
+
+    def check_room(self, num_expected: int) -> None:
+        """Return where one more session would find a place, when so many have come that are on their way.
+
+        Raises:
+            CapacityError: it would not.
+        """
+        with self._condition:
+            self._places.check(num_expected)
+
+    def is_waiting(self, job: Job[Key]) -> bool:
+        """Whether it has a segment and no slot."""
+        with self._condition:
+            return job in self._waiting
+
     def submit(self, job: Job[Key], segment: Segment, *, params: Params | None = None, is_urgent: bool = False) -> None:
         """Ask for a segment. The one before must have ended. `params`: other ones, from now on."""
         with self._condition:
@@ -117,9 +144,10 @@ class Scheduler(Generic[Key]):
     def consume(self, job: Job[Key], num_samples: int) -> None:
         """The session's reader has taken this much: its credit grows."""
         with self._condition:
-            was_over = job.num_queued > self._max_queued
+            was_held_up = job.is_held_up
             job.num_queued -= num_samples
-            if was_over and job.num_queued <= self._max_queued:
+            self._note_credit(job)
+            if was_held_up and not job.is_held_up:
                 job.asked_s = self._clock()
                 self._condition.notify()
 
@@ -130,6 +158,7 @@ class Scheduler(Generic[Key]):
                 return
             job.is_closed = True
             self._waiting.pop(job, None)
+            self._places.leave(job)
             if job.slot is not None:
                 self._retire(job.slot)
             if job.last_slot is not None:
@@ -157,6 +186,12 @@ class Scheduler(Generic[Key]):
             return len(self._slots) - len(self._free) + len(self._releases)
 
     @property
+    def num_places_taken(self) -> int:
+        """Sessions that have been let in and are not over, but for those whose place somebody else needed."""
+        with self._condition:
+            return self._places.num_taken
+
+    @property
     def num_waiting(self) -> int:
         """Sessions that have a segment and no slot."""
         with self._condition:
@@ -167,7 +202,7 @@ class Scheduler(Generic[Key]):
         """Those of them that only want for a slot: their readers have room."""
         with self._condition:
             waiting = tuple(self._waiting)
-        return sum(not self._is_over_credit(job) for job in waiting)
+        return sum(not job.is_held_up for job in waiting)
 
     @property
     def progress(self) -> int | None:
@@ -203,6 +238,7 @@ class Scheduler(Generic[Key]):
                 slot, (job, generation) = self._slots[result.slot], step.rows[result.slot]
                 if slot.generation == generation:
                     job.count(len(result.pcm), now_s, self._sample_rate_hz)
+                    self._note_credit(job)
                     wanted.append((job, result))
                     if result.is_segment_end or result.error is not None:
                         self._retire(slot)
@@ -213,7 +249,7 @@ class Scheduler(Generic[Key]):
     def _has_work(self) -> bool:
         """Whether a session waits for anything that its reader has not kept from being made."""
         owned = (slot.job for slot in self._slots if slot.job is not None)
-        return any(True for _ in self._in_line()) or any(not self._is_over_credit(job) for job in owned)
+        return any(True for _ in self._in_line()) or any(not job.is_held_up for job in owned)
 
     def _admit(self) -> list[Prefill]:
         prefills: list[Prefill] = []
@@ -230,7 +266,7 @@ class Scheduler(Generic[Key]):
 
     def _in_line(self) -> Iterator[Job[Key]]:
         """Who may be admitted. A session whose reader has not taken what it has waits until it does."""
-        return (job for job in self._waiting if not self._is_over_credit(job))
+        return (job for job in self._waiting if not job.is_held_up)
 
     def _has_slot_for(self, job: Job[Key]) -> bool:
         """Unpaced work takes what is left: the last slot stays open for a listener."""
@@ -262,7 +298,7 @@ class Scheduler(Generic[Key]):
         held_up: list[Slot[Key]] = []
         for slot in self._slots:
             if slot.job is not None and not slot.is_waiting_for_model:
-                (held_up if self._is_over_credit(slot.job) else within).append(slot)
+                (held_up if slot.job.is_held_up else within).append(slot)
         if held_up and self._is_slot_wanted():
             # Readers that have stopped must not keep all slots: one held-up segment at a time is made to its end into
             # its session's queue (a segment is bounded) and gives its slot to who waits.
@@ -289,8 +325,8 @@ class Scheduler(Generic[Key]):
             if slot in self._prefilling or (slot.job is not None and slot.job.runs_dry_before(until_s))
         ]
 
-    def _is_over_credit(self, job: Job[Key]) -> bool:
-        return job.is_paced and job.num_queued > self._max_queued
+    def _note_credit(self, job: Job[Key]) -> None:
+        job.is_held_up = job.is_paced and job.num_queued > self._max_queued
 
     def _step(self, prefills: list[Prefill], runnable: Sequence[Slot[Key]]) -> Step[Key]:
         releases, self._releases = self._releases, []

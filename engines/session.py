@@ -17,10 +17,11 @@ import numpy as np
 from engines.accounts import Books, Ledger, Outcome
 from engines.adaptive import Choice, choose
 from engines.cleaning import SpeechFilter
-from engines.errors import EngineFailure, SessionClosed, TextTooLong
+from engines.errors import CapacityError, EngineFailure, SessionClosed, TextTooLong
 from engines.frame_queue import FrameQueue
 from engines.jobs import Job
 from engines.model import StepResult
+from engines.patience import Patience
 from engines.reading import Lexicon, is_read, read
 from engines.recital import Recital
 from engines.scheduler import Scheduler
@@ -94,6 +95,12 @@ class Session:
         self._num_segments_begun = 0
         self._idle: asyncio.TimerHandle | None = None
         self._is_overdue = False
+        self._is_newcomer = False  # has a place and nothing else yet
+        self._patience = Patience(
+            _patience_s(host.limits.max_wait_s, is_paced=is_paced),
+            lambda: host.scheduler.is_waiting(self._job),
+            lambda: self.fail(CapacityError("no slot has become free in time")),
+        )
         self._frames = FrameQueue(host.format.sample_rate_hz, host.clock, self._on_taken)
         self._num_received = 0
         self._text_end = 0
@@ -112,7 +119,8 @@ class Session:
         with what waits already, both are those of its beginning.
 
         Raises:
-            TextTooLong: more text would wait than a session may hold.
+            TextTooLong: it is more than a request may have, or more would wait than a session may hold.
+            CapacityError: all places are taken. The session is as it was.
             SessionClosed: after `finish` or `cancel`.
         """
         self._check_open(len(text))
@@ -217,6 +225,7 @@ class Session:
         """One result of the segment in flight. Called on the session's loop."""
         if self._is_closed or self._in_flight is None:
             return
+        self._patience.stop()
         if result.error is not None:
             self.fail(EngineFailure("the voice failed on this text; the server's log says why"))
             return
@@ -244,9 +253,13 @@ class Session:
     def _check_open(self, num_chars: int) -> None:
         if self._is_closed or self._texts.is_finished:
             raise SessionClosed("no text can be added: the session has been finished or cancelled")
+        limits = self._host.limits
+        if num_chars > limits.max_request_chars:
+            raise TextTooLong(num_chars, limits.max_request_chars)
         num_waiting = self._texts.num_waiting_chars + num_chars
-        if num_waiting > self._host.limits.max_waiting_chars:
-            raise TextTooLong(num_waiting, self._host.limits.max_waiting_chars)
+        if num_waiting > limits.max_waiting_chars:
+            raise TextTooLong(num_waiting, limits.max_waiting_chars)
+        self._is_newcomer |= self._host.scheduler.take_place(self._job)
 
     def _pushed(self) -> str:
         self._is_overdue = False
@@ -302,6 +315,9 @@ class Session:
         sent = self._texts.text[cut.segment.start : cut.segment.end]
         self._recital = Recital(cut.segment, sent, spoken, self._max_spoken_chars)
         self._submit_part(cut, self._recital)
+        if self._is_newcomer:
+            self._is_newcomer = False
+            self._patience.start()
 
     def _submit_part(self, cut: Cut, recital: Recital) -> None:
         part = recital.next_part(self._num_received * 1000 / self._host.format.sample_rate_hz)
@@ -359,12 +375,20 @@ class Session:
         self._is_closed = True
         if outcome == "cancelled" and not self.has_speech:
             self._ledger.forget()
-        self._ledger.close(outcome)
+        self._ledger.close(outcome, self._texts.text if self._host.limits.is_text_logged else None)
         self._stop_idle_timer()
+        self._patience.stop()
         self._host.scheduler.close_job(self._job)
         self._host.on_closed(self)
         self._frames.wake()
 
+
+def _patience_s(max_wait_s: float | None, *, is_paced: bool) -> float | None:
+    return max_wait_s if max_wait_s is None or is_paced else max(max_wait_s, _UNHEARD_WAIT_S)
+
+
+_UNHEARD_WAIT_S = 30.0
+"""What is not heard while it is made takes its turn behind what is: nobody listens to the silence."""
 
 _MAX_GROWTH = 2
 """Times as long as it was written may a segment be spoken at once: figures would else hold the device for long."""

@@ -136,10 +136,16 @@ class Limits(msgspec.Struct, frozen=True):
 
     max_sessions: int = 1024
     max_contexts: int = 32  # that speak on one socket at once
+    max_client_sessions: int = 0  # of one client; 0: all of them
+    max_line: int | None = None  # sessions let in beyond the model's slots; None: any number
+    max_wait_s: float | None = None  # wall time, of a newcomer for a slot; None: any
     max_waiting_chars: int = 20_000
+    max_request_chars: int = 20_000  # in one request, or one message
+    max_message_bytes: int = 4 * 1024 * 1024  # of a message of a socket
     max_segment_chars: int = 160
     max_queued_s: float = 1.0
     small_buffer_s: float = 1.0
     idle_flush_s: float = 0.3  # wall time
     send_rate: float = 4.0  # of a socket, in times real time; 0: as fast as it takes it
     is_markdown: bool = True  # read as a person would read it aloud
+    is_text_logged: bool = False

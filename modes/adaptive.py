@@ -18,7 +18,7 @@ from engines.engine import Engine
 from engines.formats import AudioForm, audio_form
 from engines.session import Session
 from engines.types import SMALL_CHUNKS
-from modes.described import AudioOperation, OptionalBody
+from modes.described import OPENS_SESSION, AudioOperation, OptionalBody
 from modes.http_audio import Manner, chunks, data_of, headers_of, open_session
 
 IDLE_S: Final = 30.0
@@ -148,7 +148,7 @@ def mode(
     """`/v1/tts/stream` and what is below it."""
     streams = Streams(remembered_s)
 
-    @post("/v1/tts/stream", status_code=200, summary="Open a stream", operation_class=OptionalBody)
+    @post("/v1/tts/stream", status_code=200, summary="Open a stream", operation_class=OptionalBody, opt=OPENS_SESSION)
     async def open_stream(data: JSONBody[OpenRequest | None] = None) -> Opened:
         request = data or OpenRequest()
         form = audio_form(request.response_format, request.sample_rate, request.encoding)

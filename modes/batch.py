@@ -13,7 +13,7 @@ from engines.formats import AudioForm, audio_form
 from engines.session import Session
 from engines.types import SMALL_CHUNKS, ChunkSizes
 from modes import speech_events
-from modes.described import SpeechOperation
+from modes.described import OPENS_SESSION, SpeechOperation
 from modes.http_audio import WHOLE, Manner, chunks, encode, given, headers_of, open_session, streamed
 
 SPEECH_RATE_HZ: Final = 24_000
@@ -34,7 +34,13 @@ class SpeechRequest(Manner, frozen=True, kw_only=True):
 def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
     """`POST /v1/audio/speech`."""
 
-    @post("/v1/audio/speech", status_code=200, summary="Speak a text, whole", operation_class=SpeechOperation)
+    @post(
+        "/v1/audio/speech",
+        status_code=200,
+        summary="Speak a text, whole",
+        operation_class=SpeechOperation,
+        opt=OPENS_SESSION,
+    )
     async def speech(data: JSONBody[SpeechRequest]) -> Response[bytes] | Stream:
         form = audio_form(data.response_format, data.sample_rate, data.encoding)
         speak = _events if data.stream_format == "sse" else _whole

@@ -38,6 +38,11 @@ class Context:
         """Whether there is nothing to speak or to wait for."""
         return not self._streams
 
+    @property
+    def has_text(self) -> bool:
+        """Whether anything that its client has sent is being spoken, or will be."""
+        return any(stream.session.text for stream in self._streams if not stream.is_dropped)
+
     # -- what a client asks for ----------------------------------------------------------------------------------------
 
     def start_over(self, options: Init) -> None:

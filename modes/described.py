@@ -16,6 +16,9 @@ from litestar.openapi.spec import (
 from engines.formats import FORMATS, audio_form
 from modes.speech_events import MEDIA_TYPE
 
+OPENS_SESSION: Final = {"opens_session": True}
+"""The `opt` of a handler that cannot be served when no session can be opened: the server need not ask it then."""
+
 _BYTES: Final = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
 _EVENTS: Final = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
 

@@ -3,7 +3,7 @@
 Binary messages from the server are audio; JSON sent in a binary message is understood as well.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -11,6 +11,9 @@ from msgspec import UNSET, Meta, UnsetType
 from engines.encoders import DEFAULT_RATE_HZ, PcmEncoding
 from modes.http_audio import Manner
 from modes.word_times import SpokenWord
+
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""Where a server does not say otherwise."""
 
 Delivery: TypeAlias = Literal["batch", "stream", "adaptive"]
 """Whether a segment is sent when it is whole, as it is made, or in pieces chosen by the listener's buffer."""
@@ -144,6 +147,12 @@ class Pong(_Said, frozen=True, tag="pong"):
 
 ServerMessage: TypeAlias = StreamCreated | Chunk | SegmentComplete | Done | Cancelled | Words | Warn | Failed | Pong
 
+
+def _num_bytes(data: str | bytes, enough: int) -> int:
+    """How long a message is on the wire. What cannot have so many bytes as would matter is not looked at."""
+    return len(data) if isinstance(data, bytes) or 4 * len(data) <= enough else len(data.encode())
+
+
 _decoder = msgspec.json.Decoder(ClientMessage)
 
 
@@ -163,12 +172,15 @@ class NotUnderstood(Exception):
         self.context_id = context_id
 
 
-def decode(data: str | bytes) -> ClientMessage:
+def decode(data: str | bytes, max_bytes: int = MAX_MESSAGE_BYTES) -> ClientMessage:
     """The message in `data`.
 
     Raises:
-        NotUnderstood: malformed JSON, an unknown `type`, or a field that is missing or has the wrong type.
+        NotUnderstood: it is longer than `max_bytes`, malformed JSON, an unknown `type`, or a field that is missing or
+            has the wrong type.
     """
+    if (length := _num_bytes(data, max_bytes)) > max_bytes:
+        raise NotUnderstood(f"a message may have {max_bytes} bytes; this has {length}", "too_large")
     try:
         return _decoder.decode(data)
     except msgspec.ValidationError as error:

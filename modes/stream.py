@@ -11,7 +11,7 @@ from engines.encoders import DEFAULT_RATE_HZ
 from engines.engine import Engine
 from engines.formats import audio_form
 from engines.types import ChunkSizes
-from modes.described import AudioOperation
+from modes.described import OPENS_SESSION, AudioOperation
 from modes.http_audio import Manner, NumFrames, chunks, data_of, given, headers_of, open_session, streamed
 
 
@@ -34,6 +34,7 @@ def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
         "/v1/audio/speech/stream",
         status_code=200,
         summary="Speak a text, as it is made",
+        opt=OPENS_SESSION,
         operation_class=AudioOperation,
     )
     async def stream(data: JSONBody[StreamRequest]) -> Stream:

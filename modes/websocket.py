@@ -9,8 +9,9 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.types import ControllerRouterHandler
 
 from engines.engine import Engine
-from engines.errors import CapacityError, EngineFailure, SpeechError
+from engines.errors import CapacityError, EngineFailure, ShareUsedUp, SpeechError
 from modes.contexts import Context
+from modes.described import OPENS_SESSION
 from modes.messages import (
     Cancel,
     Cancelled,
@@ -31,13 +32,17 @@ from modes.messages import (
 from modes.outbox import Outbox, Socket
 
 INTERNAL_ERROR: Final = 1011
+TRY_AGAIN_LATER: Final = 1013
 """Source: RFC 6455, section 7.4.1, as registered with IANA."""
+
+EXPECTED_ENDS: Final = (WebSocketDisconnect, EngineFailure, CapacityError)
+"""That the client knows of."""
 
 
 def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
     """`/ws/tts/stream`."""
 
-    @websocket("/ws/tts/stream")
+    @websocket("/ws/tts/stream", opt=OPENS_SESSION)
     async def speech_socket(socket: Socket) -> None:
         await socket.accept()
         await Connection(engine, socket).serve()
@@ -72,10 +77,13 @@ class Connection:
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-            if isinstance(self._problem, EngineFailure):  # now that nobody receives: Granian would not send it
-                await self._socket.close(INTERNAL_ERROR, str(self._problem))
+            if isinstance(self._problem, SpeechError):  # now that nobody receives: Granian would not send it
+                code = TRY_AGAIN_LATER if isinstance(self._problem, CapacityError) else INTERNAL_ERROR
+                await self._socket.close(code, str(self._problem))
         for result in (self._problem, *results):
-            if isinstance(result, Exception) and not isinstance(result, (WebSocketDisconnect, EngineFailure)):
+            if isinstance(result, Exception) and not isinstance(
+                result, (WebSocketDisconnect, EngineFailure, CapacityError)
+            ):
                 raise result
 
     def _spawn(self, speaking: Coroutine[Any, Any, None]) -> None:
@@ -98,7 +106,8 @@ class Connection:
     async def _read(self) -> None:
         while (event := await self._socket.receive())["type"] == "websocket.receive":
             try:
-                message = decode(event.get("bytes") or event.get("text") or "")
+                data = event.get("bytes") or event.get("text") or ""
+                message = decode(data, self._engine.limits.max_message_bytes)
             except NotUnderstood as error:
                 self._engine.refusals.count(error.code)
                 await self._say(Failed(str(error), error.code), error.context_id)
@@ -107,9 +116,20 @@ class Connection:
                 answer = self._follow(message)
             except SpeechError as error:
                 self._engine.refusals.note(error.code, str(error))
-                answer = Failed(str(error), error.code)
+                if self._sends_away(error):
+                    self._problem = error
+                answer = Failed(str(error), error.code, fatal=self._problem is error)
             if answer is not None:
                 await self._say(answer, message.context_id)
+            if self._problem is not None:
+                return
+
+    def _sends_away(self, error: SpeechError) -> bool:
+        """Whether a client should come back later: there is no room, and nothing of it is being spoken. One that has
+        named contexts goes on with those.
+        """
+        is_full = isinstance(error, CapacityError) and not isinstance(error, ShareUsedUp)
+        return is_full and not self._named and not self._unnamed.has_text
 
     def _follow(self, message: ClientMessage) -> ServerMessage | None:
         """What the reader has to answer, if anything. Contexts are not made for messages that begin nothing."""

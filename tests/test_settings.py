@@ -192,7 +192,7 @@ def test_an_empty_environment_gives_the_defaults_of_the_llm_server() -> None:
     assert settings == LlmSettings()
     assert (settings.host, settings.port, settings.model, settings.speech_port) == ("127.0.0.1", 8002, "", 8001)
     assert settings.options == LlamaOptions()
-    assert settings.limits == TextLimits()
+    assert settings.limits == TextLimits(max_line=0, max_wait_s=10.0)
 
 
 def test_the_model_and_the_engine_are_given_what_is_set_for_them() -> None:
@@ -204,7 +204,7 @@ def test_the_model_and_the_engine_are_given_what_is_set_for_them() -> None:
         model="/m.gguf", context=4096, slots=4, threads=3, gpu_layers=7, kv_type="q8_0", flash_attention="on",
         chat_template="/t.jinja", sha256="c" * 64,
     )  # fmt: skip
-    assert settings.limits == TextLimits(max_sessions=5, remembered=0, step_ms=50.5)
+    assert settings.limits == TextLimits(max_sessions=5, max_line=0, max_wait_s=10.0, remembered=0, step_ms=50.5)
 
 
 def test_host_log_level_and_the_place_of_the_page_follow_the_speech_server() -> None:

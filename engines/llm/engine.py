@@ -23,7 +23,7 @@ from engines.llm.stepper import Stepper
 from engines.llm.turns import first_prompt
 from engines.llm.types import ChunkEnd, Event, Messages, Sampling
 from engines.measures import TextMeasures
-from engines.requests import Refusals, Witnesses
+from engines.requests import ORIGIN, Refusals, Witnesses
 
 SessionState: TypeAlias = Literal["running", "waiting", "paused", "preempted"]
 """In a chunk; waiting for a slot; between chunks, with a slot or with what it has in the cache put aside."""
@@ -44,6 +44,9 @@ class TextLimits(msgspec.Struct, frozen=True):
     """
 
     max_sessions: int = 64
+    max_client_sessions: int = 0  # of one client; 0: all of them
+    max_line: int | None = None  # newcomers that may wait for a slot; None: any number
+    max_wait_s: float | None = None  # a newcomer for a slot; None: any time
     step_ms: float = 100.0
     remembered: int = 8
 
@@ -80,14 +83,14 @@ class TextEngine:
         witnesses: Witnesses | None = None,
     ) -> None:
         self.limits = limits or TextLimits()
-        self.admission = Admission()
         self.measures = TextMeasures()
         self.refusals = Refusals(witnesses)
         self._witnesses = witnesses
+        self.admission = Admission(self.limits.max_sessions, self.limits.max_client_sessions)
         self._load = load
         self._clock = clock
-        self._sessions: set[TextSession] = set()
-        self._num_opening = 0
+        self._sessions: dict[TextSession, str] = {}  # and whose they are
+        self._num_coming = 0  # sessions without a chunk yet
         self._device = Device(
             self._open,
             self._step_until_closed,
@@ -167,13 +170,18 @@ class TextEngine:
 
     @property
     def is_full(self) -> bool:
-        """Whether a new session would find no room."""
-        return self.num_sessions >= self.limits.max_sessions
+        """Whether a new session would find no room, or nobody knows yet."""
+        try:
+            self.check_room()
+        except CapacityError:
+            return True
+        return False
 
     @property
     def num_unfinished(self) -> int:
         """Sessions whose answer has not ended, paused ones included, and those that are being opened."""
-        return sum(not session.is_done for session in self._sessions) + self._num_opening
+        num_opening = self.admission.num_inside - len(self._sessions)
+        return sum(not session.is_done for session in self._sessions) + num_opening
 
     @property
     def num_running(self) -> int:
@@ -189,6 +197,26 @@ class TextEngine:
         num_running = sum(job.is_running for job in jobs)
         num_open = sum(not job.is_closed for job in jobs)
         return {"running": num_running, "waiting": len(line), "paused": num_open - num_running, "preempted": num_aside}
+
+    def check_room(self, client: str | None = None) -> None:
+        """Return where a new session, of this client if one is named, would be let in and find a slot.
+
+        Raises:
+            EngineLoading, Draining, ShareUsedUp, CapacityError: it would not, for now.
+            EngineFailure: the model has failed.
+        """
+        loaded = self._device.require()
+        self.admission.check(client)
+        if self.limits.max_line is None:
+            return
+        num_places = loaded.model.num_slots + self.limits.max_line
+        if self._num_coming + loaded.scheduler.num_running >= num_places:
+            raise CapacityError(f"all {num_places} places are taken: {loaded.model.num_slots} slots and the line")
+
+    def expect(self, client: str) -> Callable[[], None]:
+        """As that of the speech engine; a place is taken as soon as a session is asked for. Raises as `check_room`."""
+        self.check_room(client)
+        return lambda: None
 
     async def open_session(
         self,
@@ -208,23 +236,31 @@ class TextEngine:
             RequestError: the model's chat template refuses the messages.
             ContextTooLong: they leave no room for an answer.
             Draining: admission is closed.
+            ShareUsedUp: this client has as many open as `limits` allows one.
             CapacityError: all sessions that `limits` allows are open.
             EngineLoading: the model is not warm yet.
             EngineFailure: the model has failed.
         """
         model = self._device.require().model
-        self.admission.check()
-        if len(self._sessions) + self._num_opening >= self.limits.max_sessions:
-            raise CapacityError(f"all {self.limits.max_sessions} sessions are in use")
-        self._num_opening += 1
+        self.check_room(client := ORIGIN.get().client)
+        self.admission.enter(client)
+        self._num_coming += 1
         try:
             prompt = await asyncio.to_thread(first_prompt, model, messages)
-        finally:
-            self._num_opening -= 1
-        terms = Terms(sampling, tuple(stop), max_total_tokens)
-        session = TextSession(self._device.require().host, prompt, terms, is_remembered=is_remembered)
-        self._sessions.add(session)
+            terms = Terms(sampling, tuple(stop), max_total_tokens)
+            session = TextSession(self._device.require().host, prompt, terms, is_remembered=is_remembered)
+        except BaseException:
+            self.admission.leave(client)
+            self._num_coming -= 1
+            raise
+        self._sessions[session] = client
         return session
+
+    def _begin(self) -> None:
+        self._num_coming -= 1
+
+    def _leave(self, session: TextSession) -> None:
+        self.admission.leave(self._sessions.pop(session))
 
     def _close_sessions(self) -> None:
         for session in tuple(self._sessions):
@@ -244,7 +280,7 @@ class TextEngine:
             reads_aside=model.reader is not None,
         )
         books = TextBooks(self.measures, self._clock, self._witnesses)
-        host = Host(scheduler, model, self._clock, books, self._sessions.discard)
+        host = Host(scheduler, model, self._clock, books, self._begin, self._leave, self.limits.max_wait_s)
         logger.info("%s is ready after %.1f s: %d slots", model.name, self._clock() - started_s, model.num_slots)
         return _Loaded(model, scheduler, budget, Cache(model), host)
 

@@ -69,6 +69,11 @@ class Scheduler(Generic[Key]):
                 self._admit(job)
             self._condition.notify()
 
+    def is_waiting(self, job: Job[Key]) -> bool:
+        """Whether it would write and has no slot."""
+        with self._condition:
+            return job in self._line
+
     def stop(self, job: Job[Key]) -> None:
         """End its chunk behind the token that is being made, if one is."""
         with self._condition:

@@ -11,13 +11,14 @@ from typing import Final, Self
 
 import msgspec
 
-from engines.errors import EngineFailure, SessionClosed, WrongState
+from engines.errors import CapacityError, EngineFailure, SessionClosed, WrongState
 from engines.llm.accounts import Outcome, TextBooks, TextLedger
 from engines.llm.answer import Answer
 from engines.llm.model import TextModel
 from engines.llm.scheduler import Scheduler
 from engines.llm.turns import Prompt, next_prompt
 from engines.llm.types import ChunkEnd, Event, Messages, Pause, Sampling, Token, Usage
+from engines.patience import Patience
 
 _ALREADY_DONE: Final = ChunkEnd("already_done", "", 0, None, 0.0, is_done=True)
 
@@ -29,7 +30,9 @@ class Host(msgspec.Struct, frozen=True):
     model: TextModel
     clock: Callable[[], float]
     books: TextBooks
+    on_begun: Callable[[], None]
     on_closed: "Callable[[TextSession], None]"
+    max_wait_s: float | None
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -63,6 +66,12 @@ class TextSession:
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         self._is_writing = False  # the device is, or is asked to
+        self._has_begun = False
+        self._patience = Patience(
+            host.max_wait_s,
+            lambda: host.scheduler.is_waiting(self._job),
+            lambda: self.fail(CapacityError("no slot has become free in time")),
+        )
         self._is_read = False
         self._is_appending = False
         self._error: Exception | None = None
@@ -85,6 +94,9 @@ class TextSession:
         self.on_result([_ALREADY_DONE] if self.answer.is_done else self.answer.begin(pause, self._host.clock()))
         if self._is_writing:
             self._host.scheduler.submit(self._job)
+            if not self._has_begun:
+                self._patience.start()
+        self._begin()
         return self._read()
 
     def pause(self) -> bool:
@@ -214,6 +226,11 @@ class TextSession:
         if self._is_appending:
             raise WrongState("turns are being added to this session")
 
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._host.on_begun()
+
     def _take_back_unread(self) -> None:
         """What the reader of the last chunk has left."""
         self.answer.take_back([event for event in self._events if isinstance(event, Token)])
@@ -242,6 +259,8 @@ class TextSession:
         self._note_read()
         self._ledger.close(outcome, self.usage)
         self._is_writing = False
+        self._patience.stop()
+        self._begin()
         self._host.scheduler.close_job(self._job)
         self._host.on_closed(self)
         self._news.set()

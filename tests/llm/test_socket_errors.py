@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.settings import LlmSettings
 from engines.fake import Gate
@@ -133,20 +133,24 @@ async def test_a_conversation_that_is_too_long_is_refused_with_both_numbers(serv
         assert (await talker.go_on(pause={"max_tokens": 2}))["tokens"] == 2, "the stream is as it was"
 
 
-async def test_what_a_model_that_is_loading_is_asked_is_refused() -> None:
+async def test_while_the_model_is_loading_no_socket_is_accepted() -> None:
     may_load = threading.Event()
 
     def load() -> FakeText:
         may_load.wait(10)
         return FakeText(tell)
 
-    async with serve_here(load, wait_ready=False) as here, talk(here.served) as talker:
-        error = await talker.start()
-        check_error(error)
-        assert (error["stream_id"], error["code"]) == ("a", "loading")
+    async with serve_here(load, wait_ready=False) as here:
+        with pytest.raises(InvalidStatus) as caught:
+            async with talk(here.served):
+                pass
+        response = caught.value.response
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+        assert json.loads(response.body)["error"]["code"] == "loading"
         may_load.set()
         await until(lambda: here.engine.state == "ready", "it is loaded")
-        assert (await talker.start(pause={"max_tokens": 2}))["tokens"] == 2
+        async with talk(here.served) as talker:
+            assert (await talker.start(pause={"max_tokens": 2}))["tokens"] == 2
 
 
 async def test_when_the_engine_fails_every_stream_is_told_and_the_socket_is_closed() -> None:

@@ -127,7 +127,7 @@ async def crowd(served: Served, num_sequences: int, seed: int) -> None:
 )
 async def test_random_sequences_from_several_sockets_leave_no_session_slot_cell_or_task(num_sequences: int) -> None:
     model = FakeText(tell, num_slots=3, num_cells=300, batch_size=32)
-    settings = LlmSettings(max_sessions=12)
+    settings = LlmSettings(max_sessions=12, max_line=12)
     async with serve_here(lambda: model, settings=settings) as here:
         async with talk(here.served):
             pass

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.llm_messages import (
     ACTIONS,
-    MAX_MESSAGE_CHARS,
+    MAX_MESSAGE_BYTES,
     ContinueStream,
     NotFollowed,
     Ping,
@@ -169,9 +169,9 @@ def test_a_wrong_field_is_named_and_so_is_the_stream(fields: dict[str, Any], pla
 
 
 def test_a_message_that_is_too_long_is_refused_unread() -> None:
-    refused = refusal("[" * (MAX_MESSAGE_CHARS + 1))
+    refused = refusal("[" * (MAX_MESSAGE_BYTES + 1))
     assert refused.code == "too_large"
-    assert str(MAX_MESSAGE_CHARS) in str(refused)
+    assert str(MAX_MESSAGE_BYTES) in str(refused)
 
 
 LEAVES = st.none() | st.booleans() | st.floats() | st.text()

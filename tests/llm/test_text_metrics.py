@@ -74,7 +74,11 @@ async def test_who_hangs_up_in_a_chunk_has_cancelled(served: Served) -> None:
 
 async def test_gauges_tell_who_writes_who_waits_and_who_was_put_aside() -> None:
     gate = Gate()
-    async with serve_here(lambda: FakeText(tell, num_slots=1, gate=gate)) as embedded, talk(embedded.served) as talker:
+    settings = LlmSettings(max_line=1)
+    async with (
+        serve_here(lambda: FakeText(tell, num_slots=1, gate=gate), settings=settings) as embedded,
+        talk(embedded.served) as talker,
+    ):
         url, engine = embedded.served.url, embedded.engine
         gate.allow(1000)
         await talker.start("paused", messages=STORY, pause={"max_tokens": 3})
@@ -109,11 +113,11 @@ async def test_refusals_are_counted_on_both_paths() -> None:
     async with serve_here(lambda: FakeText(tell), settings=LlmSettings(max_sessions=1)) as embedded:
         served = embedded.served
         async with talk(served) as talker, httpx.AsyncClient(base_url=served.url) as client:
+            assert (await client.post(PATH, json={"messages": 1})).status_code == 422
             await talker.start("one", messages=STORY, pause={"max_tokens": 1})
             await talker.start("two", messages=STORY)
             await talker.go_on("nobody")
             assert (await client.post(PATH, json={"messages": STORY})).status_code == 503
-            assert (await client.post(PATH, json={"messages": 1})).status_code == 422
             seen = await scrape(served.url)
     found = {
         (sample.labels["mode"], sample.labels["reason"]) for sample in seen.families["tiding_llm_refusals"].samples

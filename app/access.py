@@ -1,0 +1,66 @@
+"""The rules of a server's gate, of its settings; and what its operator should know about them."""
+
+import logging
+from ipaddress import ip_address
+from typing import Protocol
+
+from app.client_names import ClientNames, networks
+from app.gate import Rules
+from app.keys import WEAK_CHARS, ApiKeys, KeysError, read_keys
+from app.origins import LOOPBACK, Origins
+from app.settings import SettingsError
+from engines.admission import Admission
+
+logger = logging.getLogger("tiding.app")
+
+
+class AccessSettings(Protocol):
+    """The settings of either server, as far as they say who may ask."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def api_keys(self) -> tuple[str, ...]: ...
+    @property
+    def origins(self) -> tuple[str, ...]: ...
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]: ...
+    @property
+    def max_sockets(self) -> int: ...
+    @property
+    def max_client_sockets(self) -> int: ...
+
+
+def rules_of(settings: AccessSettings, speech_port: int) -> Rules:
+    """Who may ask, as the settings have it. What is dangerous is warned of.
+
+    Raises:
+        SettingsError: a file of keys cannot be read, or a proxy is no address.
+    """
+    try:
+        keys = ApiKeys(read_keys(settings.api_keys))
+    except KeysError as error:
+        raise SettingsError(f"TIDING_API_KEYS: {error}") from None
+    try:
+        names = ClientNames(networks(settings.trusted_proxies))
+    except ValueError as error:
+        raise SettingsError(f"TIDING_TRUSTED_PROXIES: {error}") from None
+    _warn(settings.host, keys)
+    sockets = Admission(settings.max_sockets, settings.max_client_sockets, noun="sockets")
+    return Rules(keys, Origins(settings.origins, speech_port), names, sockets)
+
+
+def _warn(host: str, keys: ApiKeys) -> None:
+    if not keys and not _is_loopback(host):
+        logger.warning(
+            "anybody who reaches %s may use this server: set TIDING_API_KEYS, or keep them out otherwise", host
+        )
+    if keys.has_weak:
+        logger.warning("an API key is shorter than %d characters, and can be guessed", WEAK_CHARS)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK
