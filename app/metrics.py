@@ -5,13 +5,12 @@ few assignments; the text is written by a thread.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeAlias, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, cast
 
 from litestar import Request, Response, get
-from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
-from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.plugins.prometheus import PrometheusConfig, PrometheusMiddleware
 from prometheus_client import REGISTRY, disable_created_metrics
@@ -20,8 +19,6 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from app.metric import Metric, Reading
-
-Guard: TypeAlias = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]
 
 GONE: Final = 499
 """The client went away before it was answered. Source: nginx, `NGX_HTTP_CLIENT_CLOSED_REQUEST`."""
@@ -43,14 +40,13 @@ class Scrape(Collector):
         yield from REGISTRY.collect()
 
 
-def metrics(engine: object, known: Iterable[Metric], *, guards: Sequence[Guard] = ()) -> HTTPRouteHandler:
-    """The route. `guards` say who may ask, as for any route of Litestar's."""
+def metrics(engine: object, known: Iterable[Metric]) -> HTTPRouteHandler:
+    """The route."""
     known = tuple(known)
 
     @get(
         "/metrics",
         summary="What Prometheus asks for",
-        guards=guards,
         responses={200: ResponseSpec(str, generate_examples=False, media_type="text/plain", description="Metrics")},
     )
     async def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:

@@ -192,7 +192,7 @@ async def test_pages_of_others_open_no_socket_and_have_nothing_spoken() -> None:
         for origin in ("https://evil.example.com", "null"):
             error = await refused(here.served.socket_url, origin=Origin(origin))
             assert error.response.status_code == 403
-            assert json.loads(error.response.body)["error"]["code"] == "origin_refused"
+            assert json.loads(error.response.body)["error"]["code"] == "forbidden"
             answer = await client.post("/v1/audio/speech", json=SPEECH, headers={"Origin": origin})
             assert answer.status_code == 403
             assert "Access-Control-Allow-Origin" not in answer.headers
@@ -277,7 +277,6 @@ async def test_a_server_that_drains_takes_nothing_new() -> None:
         answer = await client.post("/v1/audio/speech", json=SPEECH)
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "draining")
         assert (await refused(here.served.socket_url)).response.status_code == 503
-        assert (await client.get("/ready")).json()["reason"] == "draining"
         assert (await client.get("/health")).status_code == 200
 
 

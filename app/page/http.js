@@ -1,5 +1,6 @@
 // The three modes over HTTP, as events of the same shape as an utterance's.
 
+import {ask} from "/page/key.js";
 import {samplesOf, TidingError} from "/page/tiding.js";
 
 /** Speech over HTTP. `stop` is an AbortSignal: it ends the request, and with it the work on the server. */
@@ -25,13 +26,13 @@ async function* stream(text, manner, stop) {
 async function* adaptive(text, manner, stop) {
   const {stream_id: id, audio_url: url} = await (await post("/v1/tts/stream", manner, stop)).json();
   try {
-    const listening = fetch(url, {signal: stop});
+    const listening = ask(url, {signal: stop});
     const appending = append(id, text, stop);
     appending.catch(() => {}); // whoever awaits it below is told
     yield* pieces(await accepted(await listening), manner);
     await appending;
   } finally {
-    if (stop.aborted) fetch(`/v1/tts/stream/${id}`, {method: "DELETE", keepalive: true}).catch(() => {});
+    if (stop.aborted) ask(`/v1/tts/stream/${id}`, {method: "DELETE", keepalive: true}).catch(() => {});
   }
 }
 
@@ -42,7 +43,7 @@ async function append(id, text, stop) {
 
 async function post(path, body, signal) {
   const headers = {"Content-Type": "application/json"};
-  return accepted(await fetch(path, {method: "POST", body: JSON.stringify(body), headers, signal}));
+  return accepted(await ask(path, {method: "POST", body: JSON.stringify(body), headers, signal}));
 }
 
 async function accepted(response) {

@@ -1,6 +1,7 @@
 // The pausable LLM of port 8002: one answer after the other, chunk by chunk.
 
-import {TidingError} from "/page/tiding.js";
+import {apiKey} from "/page/key.js";
+import {openSocket, TidingError} from "/page/tiding.js";
 
 /** One answer. `ontoken` is called with each piece of text, `onheld` when a chunk ends and the LLM waits to go on. */
 export class Answer {
@@ -18,7 +19,7 @@ export class Answer {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    this.#socket = new WebSocket(url);
+    this.#socket = openSocket(url, apiKey());
     this.#socket.onopen = () => this.#write("start_stream", {messages, stream_tokens: true});
     this.#socket.onmessage = ({data}) => this.#hear(JSON.parse(data));
     this.#socket.onclose = () => this.#end(new TidingError("the connection to the LLM server was lost", "connection_lost"));

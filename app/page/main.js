@@ -1,5 +1,6 @@
 // The page: what the server can do, its two tabs, and the theme.
 
+import {apiKey, ask, untilLetIn} from "/page/key.js";
 import {speakTab} from "/page/speak.js";
 import {makeTabs} from "/page/tabs.js";
 import {talkTab} from "/page/talk.js";
@@ -10,7 +11,6 @@ const by = (id) => document.getElementById(id);
 const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 theme();
-const tiding = new Tiding(location.origin);
 const llmPort = document.documentElement.dataset.llmPort;
 let code = null;
 
@@ -37,7 +37,9 @@ async function begin() {
     await rest(LOOK_MS);
   }
   notice("");
-  const config = await (await fetch("/v1/audio/config")).json();
+  await untilLetIn();
+  const tiding = new Tiding(location.origin, {apiKey: apiKey()});
+  const config = await (await ask("/v1/audio/config")).json();
   for (const voice of config.voices) {
     by("voice").add(new Option(voice, voice));
     by("talk-voice").add(new Option(voice, voice));

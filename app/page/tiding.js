@@ -19,6 +19,15 @@ export class TidingError extends Error {
   }
 }
 
+/** A socket that shows an API key: as a subprotocol, or, if its characters are not allowed there, as a parameter. */
+export function openSocket(url, apiKey = "", WebSocket = globalThis.WebSocket) {
+  if (!apiKey) return new WebSocket(url);
+  if (/^[\w!#$%&'*+.^`|~-]+$/.test(apiKey)) return new WebSocket(url, ["tiding", `tiding.bearer.${apiKey}`]);
+  const address = new URL(url);
+  address.searchParams.set("api_key", apiKey);
+  return new WebSocket(address.href);
+}
+
 /** A connection, opened when something is said and again when it was lost. */
 export class Tiding {
   #url;
@@ -32,7 +41,8 @@ export class Tiding {
 
   /**
    * `url`: of the server, without a path; in a page, its own by default. Options: `retries` (5), how often in a row a
-   * lost connection is tried again; `retryMs` (200), the first pause, doubled each time; `WebSocket`, another class.
+   * lost connection is tried again; `retryMs` (200), the first pause, doubled each time; `apiKey`, where the server asks
+   * for one; `WebSocket`, another class.
    */
   constructor(url = globalThis.location?.origin, options = {}) {
     const address = new URL(PATH, url.replace(/^http/, "ws"));
@@ -86,7 +96,7 @@ export class Tiding {
   }
 
   #open() {
-    const socket = new this.#options.WebSocket(this.#url);
+    const socket = openSocket(this.#url, this.#options.apiKey, this.#options.WebSocket);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#replay();
     socket.onmessage = ({data}) => this.#hear(data);

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.page.visiting import visit
+from tests.page.visiting import LISTENING, speak, until, visit
 from tests.reading_docs import snippets
 from tests.serving import ROOT, Served, free_port, serve_process
 
@@ -193,3 +193,49 @@ def test_the_snippets_of_its_page_run_in_a_page_of_somebody_else(page: Page, hib
             page.wait_for_timeout(20)
     assert printed[-1] == "end", printed
     assert len(printed) > 1
+
+
+# -- where a key is asked for ------------------------------------------------------------------------------------------
+
+KEYS = ("correct-horse-battery-staple", "c29tZSBrZXk/Zm9yIHRlc3Rz+Q==")
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve_process(log=tmp_path_factory.mktemp("keyed") / "log", api_keys=",".join(KEYS)) as served:
+        yield served
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_client_shows_its_key(page: Page, keyed: Served, complaints: list[str], key: str) -> None:
+    page.goto(f"{keyed.url}/page/icon.svg")
+    say = """
+        const tiding = new Tiding(undefined, {apiKey: argument, retries: 0});
+        return await collect(tiding.say("Good morning.", {send_rate: 0}));
+    """
+    heard = run(page, say, key)
+    assert heard["words"] == ["Good", "morning."]
+    assert run(page, say, "wrong")["error"] == "connection_lost"
+    assert any("Authentication failed" in complaint for complaint in complaints)
+    complaints.clear()
+
+
+def test_the_page_asks_for_a_key_until_it_is_right(page: Page, keyed: Served, complaints: list[str]) -> None:
+    page.add_init_script(LISTENING)
+    page.goto(keyed.url)
+    page.get_by_label("This server asks for an API key.").fill("wrong")
+    page.get_by_role("button", name="Use it").click()
+    page.get_by_label("The server does not know this key.").fill(KEYS[0])
+    page.get_by_role("button", name="Use it").click()
+    page.wait_for_selector("html[data-ready]")
+    assert not page.locator("#key-form").is_visible()
+    for mode in ("batch", "stream", "adaptive", "websocket"):
+        speak(page, "Good morning.", mode)
+        page.click("#speak-stop")
+        until(page, "document.getElementById('speak-stop').disabled")
+        until(page, "level() < 0.001")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert not page.locator("#key-form").is_visible()
+    assert all("401" in complaint for complaint in complaints)
+    complaints.clear()
