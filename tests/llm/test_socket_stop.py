@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.settings import LlmSettings
 from engines.fake import Gate
 from engines.llm.fake import FakeText
 from engines.llm.llama import load as load_llama
@@ -63,7 +64,7 @@ class SlowReader(FakeText):
 async def held(kind: type[FakeText] = FakeText, **options: Any) -> AsyncIterator[Held]:
     gate = Gate()
     model = kind(tell, gate=gate, **options)
-    async with serve_here(lambda: model) as here:
+    async with serve_here(lambda: model, settings=LlmSettings(max_line=1)) as here:
         try:
             yield Held(here.served, here.engine, model, gate)
         finally:
