@@ -123,6 +123,10 @@ bench-llm *args: setup-test
 bench-talk *args: setup-test
     @{{quote(python)}} -m tests.bench.talk "$@"
 
+# Put both servers under clients that behave and clients that do not (--minutes 2, --seed 1, --write)
+soak *args: setup-test
+    @{{quote(python)}} -m tests.soak "$@"
+
 # Measure Magpie on this machine's GPU, with random weights and stock NeMo beside it (--out DIR, --parts, --budget-s)
 bench-magpie *args: setup-magpie
     @{{quote(python)}} -m tests.bench.magpie --out .cache/bench-magpie "$@"

@@ -165,10 +165,23 @@ def prometheus(tmp_path: Path, *urls: str) -> Iterator[httpx.Client]:
         process = subprocess.Popen(["prometheus", *arguments], stdout=log, stderr=log)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                until_ready(client)
                 yield client
         finally:
             process.terminate()
             process.wait(20)
+
+
+def until_ready(client: httpx.Client, patience_s: float = 20.0) -> None:
+    deadline_s = time.monotonic() + patience_s
+    while time.monotonic() < deadline_s:
+        try:
+            if client.get("/-/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise TimeoutError("Prometheus is not ready")
 
 
 def answer(client: httpx.Client, query: str) -> list[Any]:

@@ -1,0 +1,11 @@
+"""The short form of the soak, as `just soak` runs it."""
+
+import pytest
+
+from tests.soak.__main__ import main
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_short_soak_finds_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0, capsys.readouterr().out
