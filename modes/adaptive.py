@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from engines.encoders import DEFAULT_RATE_HZ
 from engines.engine import Engine
+from engines.errors import SessionClosed
 from engines.formats import AudioForm, audio_form
 from engines.session import Session
 from engines.types import SMALL_CHUNKS
@@ -58,18 +59,26 @@ class AdaptiveStream:
     """One stream between its requests. Event loop only.
 
     It is open while text may come, closed while the rest is spoken, and then over: `done` when its audio was read to
-    the end, `cancelled`, or `expired` when nobody came for it.
+    the end, `cancelled`, or `expired` when nobody came for it. It lets go of its session then: what is remembered of it
+    takes no memory to speak of.
     """
 
     def __init__(self, session: Session, form: AudioForm, source_hz: int, idle_s: float) -> None:
-        self.session = session
         self.form = form
         self.state: Literal["open", "closed", "done", "cancelled", "expired"] = "open"
         self.has_reader = False
         self.ended_at_s: float | None = None
-        self._encoder = form.encoder(source_hz)
+        self._session: Session | None = session
+        self._source_hz = source_hz
         self._idle_s = idle_s
         self._timer = asyncio.get_running_loop().call_later(idle_s, self._on_timer)
+
+    @property
+    def session(self) -> Session:
+        """Raises SessionClosed: the stream is over."""
+        if self._session is None:
+            raise SessionClosed(f"the stream is {self.state}")
+        return self._session
 
     def close(self) -> None:
         """No more text; what is there will be spoken."""
@@ -84,12 +93,14 @@ class AdaptiveStream:
             self.ended_at_s = asyncio.get_running_loop().time()
             self._timer.cancel()
             self.session.cancel()
+            self._session = None
 
     async def audio(self) -> AsyncGenerator[bytes]:
         """The stream's chunks. A reader that leaves before the end takes the stream with it."""
         try:
             yield b""  # the answer begins now, however late the text comes
-            async with aclosing(data_of(chunks(self.session, self._encoder, SMALL_CHUNKS))) as audio:
+            encoder = self.form.encoder(self._source_hz)
+            async with aclosing(data_of(chunks(self.session, encoder, SMALL_CHUNKS))) as audio:
                 async for chunk in audio:
                     yield chunk
             self.end("done")
