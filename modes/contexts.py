@@ -57,6 +57,8 @@ class Context:
         open_stream = self._open_stream()
         if not message.text.strip() and (open_stream is None or open_stream.stands_alone(message)):
             return ""  # blank; between tokens of an LLM it is a word's end, or a paragraph's
+        if open_stream is None:
+            self._engine.check_room()  # of a crowd, who finds none is told so before anything is made for it
         stream = open_stream or self._create(self.options, is_asked_for=False)
         try:
             left_out = stream.push(message)

@@ -1,6 +1,7 @@
 """What HTTP answers while the server loads, is full, or waits for somebody who has left."""
 
 import asyncio
+import gc
 import math
 import os
 import threading
@@ -11,15 +12,19 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from granian.constants import Interfaces
 from granian.server.embed import Server as EmbeddedServer
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from app.settings import TtsSettings
 from app.tts import create_app
 from engines.engine import Engine
 from engines.fake import FakeModel, Gate
 from engines.model import Wake
+from engines.session import Session
 from modes import adaptive
 from tests.contract import check_refusal
 from tests.hearing import listen
@@ -106,17 +111,24 @@ async def test_ready_says_why_not_in_the_body_that_every_refusal_has() -> None:
         check_refusal(response)
 
 
-async def test_a_socket_that_comes_while_loading_gets_an_error_and_lives() -> None:
+async def test_a_socket_that_comes_while_loading_is_told_to_come_later() -> None:
     async with serve_loading() as (served, finish):
         await answering(served)
+        await check_told_to_come_later(served, "loading")
+        finish()
+        await answering(served, "/ready")
         async with listen(served) as listener:
-            for kind in ("init", "text"):
-                await listener.send(kind, text=SHORT)
-                assert (await listener.until("error")).items() >= {"code": "loading", "fatal": False}.items()
-            finish()
-            await answering(served, "/ready")
             await listener.speak([SHORT])
             assert listener.audio
+
+
+async def check_told_to_come_later(served: Served, code: str) -> None:
+    """A handshake is answered with 503, when to come back, and why."""
+    with pytest.raises(InvalidStatus) as raised:
+        await connect(served.socket_url)
+    response = raised.value.response
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert msgspec.json.decode(response.body or b"")["error"]["code"] == code
 
 
 async def test_a_full_server_is_not_ready_and_refuses_with_a_time_to_come_back() -> None:
@@ -130,10 +142,9 @@ async def test_a_full_server_is_not_ready_and_refuses_with_a_time_to_come_back()
             refused = await client.post(url, json=body)
             assert refused.status_code in (429, 503)
             check_refusal(refused)
+        await check_told_to_come_later(here.served, "at_capacity")
+        await client.delete(path)
         async with listen(here.served) as listener:
-            await listener.send("init")
-            assert (await listener.until("error"))["fatal"] is False
-            await client.delete(path)
             await listener.speak([SHORT])
         assert (await client.post("/v1/audio/speech", json={"input": SHORT})).status_code == 200
 
@@ -205,3 +216,19 @@ async def test_a_client_that_leaves_frees_its_slot_within_one_step(path: str) ->
         await until(lambda: here.engine.num_sessions == 0, "no session is left")
         gate.allow(1)
         await until(lambda: here.engine.num_busy_slots == 0, "0 busy slots")
+
+
+async def test_nothing_is_kept_of_a_stream_that_is_over_but_how_it_ended() -> None:
+    async with serve_here() as here, httpx.AsyncClient(base_url=here.served.url) as client:
+        paths = [(await client.post("/v1/tts/stream")).json()["audio_url"].removesuffix("/audio") for _ in range(3)]
+        for path in paths:
+            await client.post(f"{path}/append", json={"text": "Hello there."})
+        await client.delete(paths[0])
+        for path in paths[1:]:
+            await client.post(f"{path}/close")
+            assert (await client.get(f"{path}/audio")).content
+        gc.collect()
+        assert not [one for one in gc.get_objects() if type(one) is Session]
+        assert [(await client.post(f"{path}/append", json={"text": "More."})).status_code for path in paths] == [
+            409
+        ] * 3
