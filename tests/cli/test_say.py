@@ -155,7 +155,8 @@ def long_text(num_chars: int) -> str:
 
 async def in_one_piece(text: str) -> bytes:
     """The samples of a session that is handed all of a text at once."""
-    async with running(limits=Limits(max_waiting_chars=len(text))) as (engine, _):
+    limits = Limits(max_waiting_chars=len(text), max_request_chars=len(text))
+    async with running(limits=limits) as (engine, _):
         session: Session = engine.open_session(cutting="sentence", is_paced=False)
         session.push(text)
         session.finish()
