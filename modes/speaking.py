@@ -127,8 +127,8 @@ class SpokenStream:
             await send(Done(self.id, self._ms(self._num_encoded), self._num_segments))
         except SessionClosed:
             pass  # dropped: another stream follows, or the answer to a cancel
-        if self.cancelled is not None:
-            await send(self.cancelled)
+        if self.cancelled is not None:  # what was on its way when that was asked for has been sent as well
+            await send(msgspec.structs.replace(self.cancelled, audio_ms_sent=round(self.clock.sent_ms, 2)))
 
     async def _speak_segments(self, send: Send) -> None:
         audio, words, num_before, is_first_chunk = bytearray(), list[Word](), 0, True

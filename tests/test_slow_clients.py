@@ -183,7 +183,7 @@ async def test_a_cancel_frees_the_slot_though_the_client_does_not_read() -> None
 async def test_clients_that_do_not_read_slow_nobody_else() -> None:
     """More of them than there are slots. Others get all of their audio from every mode, and little is made for them."""
     async with (
-        serve_here(make_model) as here,
+        serve_here(make_model, settings=TtsSettings(max_line=6)) as here,
         http_client_that_does_not_read(here.served),
         http_client_that_does_not_read(here.served),
         adaptive_client_that_does_not_read(here.served),
