@@ -178,11 +178,27 @@ def page_elsewhere(code: str) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.fixture(scope="module")
+def hospitable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that lets in the pages of this machine."""
+    log = tmp_path_factory.mktemp("hospitable") / "log"
+    with serve_process(log=log, origins="http://127.0.0.1:*") as served:
+        yield served
+
+
+def test_a_page_of_somebody_else_is_kept_out(page: Page, hibari_server: Served, complaints: list[str]) -> None:
+    code = f"new WebSocket('{hibari_server.socket_url}').onclose = ({{code}}) => document.title = code;"
+    with page_elsewhere(code) as address:
+        page.goto(address)
+        until(page, "document.title === '1006'")
+    assert "403" in complaints.pop()
+
+
 @pytest.mark.parametrize("place", range(3))
-def test_the_snippets_of_its_page_run_in_a_page_of_somebody_else(page: Page, hibari_server: Served, place: int) -> None:
+def test_the_snippets_of_its_page_run_in_a_page_of_somebody_else(page: Page, hospitable: Served, place: int) -> None:
     found = [each for each in snippets(ROOT / "docs/how-to/javascript.md") if each.language == "js"]
     assert len(found) == 3
-    code = found[place].code.replace("http://localhost:8001", hibari_server.url)
+    code = found[place].code.replace("http://localhost:8001", hospitable.url)
     printed: list[str] = []
     page.on("console", lambda message: printed.append(message.text))
     with page_elsewhere(code) as address:
