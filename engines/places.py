@@ -14,7 +14,7 @@ from engines.jobs import Job, Key
 REST_S: Final = 10.0
 """A listener who has heard nothing for so long, through no fault of ours, has left the conversation for a while."""
 
-LATE_S: Final = 0.5
+LATE_S: Final = 2.0
 """A listener for whom we have text, and no sound for so long, means that there is more work than the machine can do."""
 
 
