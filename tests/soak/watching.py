@@ -13,8 +13,8 @@ import psutil
 from tests.scraping import scrape
 
 EVERY_S: Final = 1.0
-SETTLE_S: Final = 45.0
-"""So long an adaptive stream may be idle before it is dropped, and some time more. Source: `modes.adaptive`."""
+SETTLE_S: Final = 75.0
+"""An adaptive stream that nobody uses is closed after 30 s, and given up after 30 more. Source: `modes.adaptive`."""
 
 OF_SPEECH: Final = ("tiding_sessions_open", "tiding_slots_in_use", "tiding_queue_length", "soak_tasks")
 OF_TEXT: Final = ("tiding_llm_sessions", "tiding_llm_slots_in_use", "tiding_llm_kv_cells_in_use", "soak_tasks")
