@@ -178,7 +178,7 @@ async def _outcome(task: "asyncio.Task[bytes]") -> bytes | BaseException:
 
 @pytest.mark.slow
 def test_streams_whose_requests_come_in_any_order_answer_as_their_state_demands() -> None:
-    with watched(TtsSettings(max_sessions=MAX_SESSIONS)) as server:
+    with watched(TtsSettings(max_sessions=MAX_SESSIONS, max_line=1000)) as server:
         run_state_machine_as_test(lambda: AnyOrder(server), settings=ANY_ORDER)
         assert server.steps.run(_ready(server)) == 200
 

@@ -70,6 +70,6 @@ def test_clients_that_talk_at_random_all_at_once_hear_what_they_must(seed: int) 
             for number in range(NUM_CLIENTS):
                 clients.create_task(talk_at_random(served, seed * NUM_CLIENTS + number))
 
-    with watched(TtsSettings(send_rate=0)) as server:
+    with watched(TtsSettings(send_rate=0, max_line=1000)) as server:
         server.steps.run(talk_all(server.served), timeout_s=60)
         server.check_nothing_is_left()

@@ -207,14 +207,16 @@ def _as_text(data: bytes) -> str | bytes:
 
 @pytest.mark.slow
 def test_whatever_is_said_what_must_be_heard_is_heard_and_nothing_is_left() -> None:
-    with watched(TtsSettings(send_rate=0)) as server:
+    with watched(TtsSettings(send_rate=0, max_line=1000)) as server:
         run_state_machine_as_test(lambda: AnyTalk(server), settings=ANY_TALK)
 
 
 @pytest.fixture(scope="module")
 def real_voice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path]]:
     log = tmp_path_factory.mktemp("fuzz") / "log"
-    with serve_process(log=log, model="hibari", send_rate="0", max_sessions=str(MAX_SESSIONS)) as served:
+    with serve_process(
+        log=log, model="hibari", send_rate="0", max_sessions=str(MAX_SESSIONS), max_line="1000"
+    ) as served:
         yield served, log
 
 

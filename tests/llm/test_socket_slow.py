@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from app.settings import LlmSettings
 from engines.llm.fake import FakeText
 from tests.llm.running import until_idle
 from tests.llm.served import tell
@@ -37,7 +38,7 @@ async def stubborn(served: Served) -> AsyncIterator[ClientConnection]:
 async def verbose_server() -> AsyncIterator[tuple[Embedded, FakeText]]:
     """Its tokens are long, and there are many."""
     model = FakeText(lambda asked: [LONG] * 100 if "long" in asked else tell(asked), num_cells=100_000)
-    async with serve_here(lambda: model) as here:
+    async with serve_here(lambda: model, settings=LlmSettings(max_line=100)) as here:
         yield here, model
 
 
