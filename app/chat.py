@@ -47,7 +47,7 @@ def chat(engine: TextEngine) -> Sequence[ControllerRouterHandler]:
         "/v1/chat/completions",
         status_code=200,
         summary="Write the next turn of a conversation",
-        opt={OPENS_SESSION: True},
+        opt=OPENS_SESSION,
         responses={200: ResponseSpec(ChatCompletion, generate_examples=False, description="The answer, or its chunks")}
         | refusals(400, 401, 403, 413, 422, 429, 500, 503, meanings=REFUSALS),
     )

@@ -40,7 +40,7 @@ STATUS: Final[dict[type[SpeechError], int]] = {
 
 _CODES: Final = {400: "bad_request", 401: "invalid_api_key", 403: "forbidden", 404: "not_found",
                   405: "method_not_allowed", 408: "too_slow", 409: "wrong_state", 413: "too_large",
-                  422: "invalid_field"}  # fmt: skip
+                  422: "invalid_field", 500: "internal_error"}  # fmt: skip
 
 logger = logging.getLogger("tiding.app")
 
@@ -77,16 +77,19 @@ def refusal_of(error: SpeechError | HTTPException) -> Refusal:
     if isinstance(error, SpeechError):
         headers = {"Retry-After": str(math.ceil(error.retry_after_s))} if isinstance(error, CapacityError) else {}
         return Refusal(status_of(error), ErrorBody(str(error), detail_of(error)), headers)
-    status = error.status_code
-    detail = error_detail(status, error.detail, _CODES.get(status, "error"))
-    return Refusal(status, ErrorBody(error.detail, detail), dict(error.headers or {}))
+    return _refusal(error.status_code, error.detail, None, error.headers)
+
+
+def _refusal(status: int, message: str, param: str | None, headers: Mapping[str, str] | None) -> Refusal:
+    detail = error_detail(status, message, _CODES.get(status, "error"), param)
+    return Refusal(status, ErrorBody(message, detail), dict(headers or {}))
 
 
 def speech_error(request: AnyRequest, error: SpeechError) -> Response[ErrorBody]:
     """An engine's error as a response."""
     refusal = refusal_of(error)
     note_refusal(request.scope, refusal.status, error.code, str(error))
-    return Response(refusal.body, status_code=refusal.status, headers=refusal.headers, media_type="application/json")
+    return _response(refusal)
 
 
 def status_of(error: SpeechError) -> int:
@@ -106,8 +109,7 @@ def http_error(request: AnyRequest, error: HTTPException) -> Response[ErrorBody]
     problems = _problems(error)
     note_refusal(request.scope, status, _CODES.get(status, "error"), _describe(error, problems))
     param = next((problem.key for problem in problems if problem.key != "data"), None)
-    response = _response(status, _describe(error, problems), _CODES.get(status, "error"), param, None)
-    response.headers.update(error.headers or {})
+    response = _response(_refusal(status, _describe(error, problems), param, error.headers))
     if status == 413:  # the rest of the body is not read: a client that sent another request behind it would be cut off
         response.headers["Connection"] = "close"
     return response
@@ -117,7 +119,7 @@ def unexpected_error(request: AnyRequest, error: Exception) -> Response[ErrorBod
     """A bug of ours: logged with its traceback, of which the client sees nothing."""
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     note_refusal(request.scope, 500, "internal_error", type(error).__name__)
-    return _response(500, "internal server error", "internal_error", None, None)
+    return _response(_refusal(500, "internal server error", None, None))
 
 
 def refusals(*statuses: int, meanings: Mapping[int, str] | None = None) -> dict[int, ResponseSpec]:
@@ -154,12 +156,8 @@ _MEANING: Final = {
 }
 
 
-def _response(
-    status: int, message: str, code: str, param: str | None, retry_after_s: float | None
-) -> Response[ErrorBody]:
-    headers = {} if retry_after_s is None else {"Retry-After": str(math.ceil(retry_after_s))}
-    body = ErrorBody(message, error_detail(status, message, code, param))
-    return Response(body, status_code=status, headers=headers, media_type="application/json")
+def _response(refusal: Refusal) -> Response[ErrorBody]:
+    return Response(refusal.body, status_code=refusal.status, headers=refusal.headers, media_type="application/json")
 
 
 def error_detail(status: int, message: str, code: str, param: str | None = None) -> ErrorDetail:

@@ -30,8 +30,8 @@ from engines.requests import ORIGIN
 OPEN: Final = {"is_open": True}
 """The `opt` of a handler that answers without a key, for instance to a probe: it says nothing of what is spoken."""
 
-OPENS_SESSION: Final = "opens_session"
-"""In the `opt` of a handler: it cannot be served when no session can be opened, and need not be asked then."""
+OPENS_SESSION: Final = {"opens_session": True}
+"""The `opt` of a handler that cannot be served when no session can be opened, and need not be asked then."""
 
 BODY_S: Final = 30.0
 """For the whole of a body, however slowly it comes."""
@@ -79,9 +79,7 @@ class Gate:
         self._opens = frozenset(opens)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = ORIGIN.set(origin_of(scope, self._modes.get(scope["path"], "")))
         with ExitStack() as stack:
-            stack.callback(ORIGIN.reset, origin)
             try:
                 client = self._let_in(scope, stack)
             except (SpeechError, HTTPException) as error:
@@ -131,7 +129,9 @@ class Gate:
 
     async def _refuse(self, error: SpeechError | HTTPException, scope: Scope, send: Send) -> None:
         refusal = refusal_of(error)
+        origin = ORIGIN.set(origin_of(scope, self._modes.get(scope["path"], "")))
         note_refusal(scope, refusal.status, refusal.body.error.code or "", refusal.body.detail)
+        ORIGIN.reset(origin)
         kind = "websocket.http" if scope["type"] == "websocket" else "http"
         body = msgspec.json.encode(refusal.body)
         headers = {
@@ -168,7 +168,7 @@ def _open_paths(app: Litestar) -> list[str]:
 
 
 def _session_paths(app: Litestar) -> list[tuple[str, str]]:
-    return [(method, path) for path, opt, methods in _handlers(app) if opt.get(OPENS_SESSION) for method in methods]
+    return [(method, path) for path, opt, methods in _handlers(app) if opt.get("opens_session") for method in methods]
 
 
 def _handlers(app: Litestar) -> Iterable[tuple[str, Mapping[str, Any], Iterable[str]]]:

@@ -12,6 +12,7 @@ from app.drain import Drain
 from app.errors import ErrorDetail, error_detail, refusals
 from app.gate import OPEN
 from engines.device import State
+from engines.errors import CapacityError
 
 Whom: TypeAlias = Annotated[
     Literal["new", "existing"],
@@ -31,8 +32,7 @@ class Watched(Protocol):
     def state(self) -> State: ...
     @property
     def is_stalled(self) -> bool: ...
-    @property
-    def is_full(self) -> bool: ...
+    def check_room(self) -> None: ...
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -103,7 +103,11 @@ def why_not_ready(engine: Watched, drain: Drain, whom: Literal["new", "existing"
         return None
     if drain.has_begun:
         return "draining"
-    return "full" if engine.is_full else None
+    try:
+        engine.check_room()
+    except CapacityError:
+        return "full"
+    return None
 
 
 def _let_in(request: Request[Any, Any, Any]) -> None:

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.turns import Drawing, MoreTurns, NumTokens, Turns
 from engines.llm.types import ChunkEnd, Pause, Reason
+from engines.requests import num_bytes
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """Where a server does not say otherwise: far more than any context holds."""
@@ -192,7 +193,7 @@ def decode(data: str | bytes, max_bytes: int = MAX_MESSAGE_BYTES) -> ClientMessa
     Raises:
         NotFollowed: too long, malformed JSON, an unknown `action`, or a field that is missing or has the wrong type.
     """
-    if (length := _num_bytes(data, max_bytes)) > max_bytes:
+    if (length := num_bytes(data, max_bytes)) > max_bytes:
         raise NotFollowed(f"a message may have {max_bytes} bytes; this has {length}", "too_large")
     try:
         return _decoder.decode(data)
@@ -200,11 +201,6 @@ def decode(data: str | bytes, max_bytes: int = MAX_MESSAGE_BYTES) -> ClientMessa
         raise _explained(data, str(error)) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise NotFollowed(f"malformed JSON: {error}", "malformed_json") from None
-
-
-def _num_bytes(data: str | bytes, enough: int) -> int:
-    """How long a message is on the wire. What cannot have so many bytes as would matter is not looked at."""
-    return len(data) if isinstance(data, bytes) or 4 * len(data) <= enough else len(data.encode())
 
 
 def _explained(data: str | bytes, problem: str) -> NotFollowed:

@@ -43,7 +43,7 @@ logger = logging.getLogger("tiding.app")
 def socket_of(engine: TextEngine, max_message_bytes: int) -> WebsocketRouteHandler:
     """The route."""
 
-    @websocket("/ws", opt={OPENS_SESSION: True})
+    @websocket("/ws", opt=OPENS_SESSION)
     async def text_socket(socket: Socket) -> None:
         await socket.accept()
         await Connection(engine, socket, max_message_bytes).serve()

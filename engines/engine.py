@@ -9,7 +9,7 @@ import msgspec
 from engines.accounts import Books
 from engines.admission import Admission
 from engines.device import CLOSE_TIMEOUT_S, STALL_S, Device, State
-from engines.errors import CapacityError, RequestError, UnsupportedLocale
+from engines.errors import RequestError, UnsupportedLocale
 from engines.jobs import Job
 from engines.measures import SpeechMeasures
 from engines.model import Loader, Made, Model, Prefill, StepResult
@@ -138,15 +138,6 @@ class Engine:
     @property
     def num_sessions(self) -> int:
         return len(self._sessions)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether a new session would find no room, or nobody knows yet."""
-        try:
-            self.check_room()
-        except CapacityError:
-            return True
-        return False
 
     @property
     def num_unfinished(self) -> int:

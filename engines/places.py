@@ -57,10 +57,6 @@ class Places(Generic[Key]):
     def leave(self, job: Job[Key]) -> None:
         self._taken.pop(job, None)
 
-    @property
-    def num_taken(self) -> int:
-        return len(self._taken)
-
 
 def _rests(job: Job[Any], since_s: float, now_s: float) -> bool:
     if job.segment is not None and not job.is_held_up:

@@ -57,6 +57,11 @@ def close_account(
         witness.close(account)
 
 
+def num_bytes(data: str | bytes, enough: int) -> int:
+    """How long a message is on the wire. What cannot have so many bytes as would matter is not looked at."""
+    return len(data) if isinstance(data, bytes) or 4 * len(data) <= enough else len(data.encode())
+
+
 class Refusals:
     """Requests that are over before they began. Event loop only."""
 

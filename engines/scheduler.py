@@ -186,12 +186,6 @@ class Scheduler(Generic[Key]):
             return len(self._slots) - len(self._free) + len(self._releases)
 
     @property
-    def num_places_taken(self) -> int:
-        """Sessions that have been let in and are not over, but for those whose place somebody else needed."""
-        with self._condition:
-            return self._places.num_taken
-
-    @property
     def num_waiting(self) -> int:
         """Sessions that have a segment and no slot."""
         with self._condition:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engines.encoders import DEFAULT_RATE_HZ, PcmEncoding
+from engines.requests import num_bytes
 from modes.http_audio import Manner
 from modes.word_times import SpokenWord
 
@@ -148,11 +149,6 @@ class Pong(_Said, frozen=True, tag="pong"):
 ServerMessage: TypeAlias = StreamCreated | Chunk | SegmentComplete | Done | Cancelled | Words | Warn | Failed | Pong
 
 
-def _num_bytes(data: str | bytes, enough: int) -> int:
-    """How long a message is on the wire. What cannot have so many bytes as would matter is not looked at."""
-    return len(data) if isinstance(data, bytes) or 4 * len(data) <= enough else len(data.encode())
-
-
 _decoder = msgspec.json.Decoder(ClientMessage)
 
 
@@ -179,7 +175,7 @@ def decode(data: str | bytes, max_bytes: int = MAX_MESSAGE_BYTES) -> ClientMessa
         NotUnderstood: it is longer than `max_bytes`, malformed JSON, an unknown `type`, or a field that is missing or
             has the wrong type.
     """
-    if (length := _num_bytes(data, max_bytes)) > max_bytes:
+    if (length := num_bytes(data, max_bytes)) > max_bytes:
         raise NotUnderstood(f"a message may have {max_bytes} bytes; this has {length}", "too_large")
     try:
         return _decoder.decode(data)

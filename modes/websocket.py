@@ -81,9 +81,7 @@ class Connection:
                 code = TRY_AGAIN_LATER if isinstance(self._problem, CapacityError) else INTERNAL_ERROR
                 await self._socket.close(code, str(self._problem))
         for result in (self._problem, *results):
-            if isinstance(result, Exception) and not isinstance(
-                result, (WebSocketDisconnect, EngineFailure, CapacityError)
-            ):
+            if isinstance(result, Exception) and not isinstance(result, EXPECTED_ENDS):
                 raise result
 
     def _spawn(self, speaking: Coroutine[Any, Any, None]) -> None:

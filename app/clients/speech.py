@@ -241,9 +241,8 @@ class SpeechStream:
         if event is None:
             raise StopAsyncIteration
         if isinstance(event, ClientError):
-            if self._has_begun:
-                with suppress(ClientError):  # of what was refused the rest may still be spoken
-                    await self._connection.send({"type": "cancel", "context_id": self.context_id})
+            with suppress(ClientError):  # of what was refused the rest may still be spoken
+                await self._connection.send({"type": "cancel", "context_id": self.context_id})
             raise event
         return event
 

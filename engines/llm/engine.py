@@ -169,15 +169,6 @@ class TextEngine:
         return len(self._sessions)
 
     @property
-    def is_full(self) -> bool:
-        """Whether a new session would find no room, or nobody knows yet."""
-        try:
-            self.check_room()
-        except CapacityError:
-            return True
-        return False
-
-    @property
     def num_unfinished(self) -> int:
         """Sessions whose answer has not ended, paused ones included, and those that are being opened."""
         num_opening = self.admission.num_inside - len(self._sessions)

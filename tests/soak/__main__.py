@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.serving import ROOT
 from tests.soak.report import write
-from tests.soak.run import soak
+from tests.soak.run import NUM_UNRULY, soak
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=2.0, help="in all, shared between the voices (2)")
     parser.add_argument("--seed", type=int, default=1, help="of what the unruly do, and when (1)")
     parser.add_argument("--voices", nargs="+", choices=("hibari", "fake"), default=["hibari", "fake"])
-    parser.add_argument("--unruly", type=int, default=4, help="how many of them at once (4)")
+    parser.add_argument("--unruly", type=int, default=NUM_UNRULY, help=f"how many of them at once ({NUM_UNRULY})")
     parser.add_argument("--write", action="store_true", help="into docs/reference, not .cache/soak")
     options = parser.parse_args(arguments)
     minutes = options.minutes / len(options.voices)

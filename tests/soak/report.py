@@ -8,7 +8,7 @@ import matplotlib
 
 from tests.bench.speech_machine import load_now, machine
 from tests.bench.speech_picture import BARE, SERVED, STYLE
-from tests.soak.run import MAX_FACTOR, MAX_GROWTH_MB, NUM_UNRULY, Soak
+from tests.soak.run import MAX_FACTOR, MAX_GROWTH_MB, Soak
 
 NAME: Final = "soak"
 VOICES: Final = {"hibari": "The voice in the package", "fake": "A voice that fails and stalls, and a clock that jumps"}
@@ -16,8 +16,8 @@ VOICES: Final = {"hibari": "The voice in the package", "fake": "A voice that fai
 
 INTRODUCTION: Final = (
     "Both servers in processes of their own, by `just soak --write`. Well-behaved clients ask in every way there is,",
-    f"one of each at a time. In the storm {NUM_UNRULY} unruly ones leave before and after the first sound, read slowly",
-    "or not at all, cancel, drop their sockets, send garbage and what is too large, and connect by the dozen. The",
+    "one of each at a time. In the storm unruly ones leave before and after the first sound, read slowly or not at",
+    "all, cancel, drop their sockets, send garbage and what is too large, and connect by the dozen. The",
     "well-behaved must get all they ask for, audio bit for bit, and wait for the first of it at most",
     f"{MAX_FACTOR:g} times as long as in the calm, at p95. Afterwards everything is given back, and memory has grown",
     f"by no more than {MAX_GROWTH_MB:g} MB since the second quarter of the storm.",
@@ -56,7 +56,7 @@ def _section(soak: Soak) -> list[str]:
     lines = [
         f"## {VOICES.get(soak.model, soak.model)}",
         "",
-        f"{soak.minutes:g} minutes, seed {soak.seed}. {verdict}",
+        f"{soak.minutes:g} minutes, {soak.num_unruly} unruly, seed {soak.seed}. {verdict}",
         "",
         *(f"- {fault}" for fault in soak.faults),
         *([""] if soak.faults else []),
@@ -64,7 +64,7 @@ def _section(soak: Soak) -> list[str]:
         "| -- | -: | -: | -: | -: | -: |",
     ]
     lines += [
-        f"| {one.way} | {one.num} | {one.num_busy} | {one.calm_ms:.0f} | {one.storm_ms:.0f} | {one.factor:.1f} |"
+        f"| {one.way} | {one.num_storm} | {one.num_busy} | {one.calm_ms:.0f} | {one.storm_ms:.0f} | {one.factor:.1f} |"
         for one in soak.waits
     ]
     growth = ", ".join(

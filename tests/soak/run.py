@@ -22,7 +22,10 @@ INSIDE: Final = Path(__file__).parent / "inside"
 CALM_SHARE: Final = 0.25
 NUM_UNRULY: Final = 4
 
-MAX_FACTOR: Final = 8.0
+MIN_ANSWERS: Final = 3
+"""Of each way of asking, calm and in the storm: of fewer nothing can be said."""
+
+MAX_FACTOR: Final = 5.0
 """Times as long as in the calm the well-behaved may wait for the first of what they get, at p95, in the storm: the
 unruly take part of the same two cores, and places that are as much theirs.
 """
@@ -37,7 +40,8 @@ class Waits(msgspec.Struct, frozen=True):
     """Of one way of asking: p95 of the time to the first of the answer in milliseconds, calm and in the storm."""
 
     way: str
-    num: int
+    num_calm: int
+    num_storm: int
     num_busy: int
     calm_ms: float
     storm_ms: float
@@ -53,6 +57,7 @@ class Soak(msgspec.Struct, frozen=True):
     model: str
     seed: int
     minutes: float
+    num_unruly: int
     waits: list[Waits]
     outcomes: dict[str, int]
     before: dict[str, float]
@@ -65,7 +70,7 @@ class Soak(msgspec.Struct, frozen=True):
         return growth_mb_per_min(self.samples, of)
 
 
-def soak(folder: Path, *, model: str, minutes: float, seed: int, num_unruly: int = NUM_UNRULY) -> Soak:
+def soak(folder: Path, *, model: str, minutes: float, seed: int, num_unruly: int) -> Soak:
     """Both servers in processes of their own, on `model` and the LLM in the package."""
     with launching(folder) as launch:
         launched = launch(
@@ -100,13 +105,18 @@ async def _soak(launched: Launched, model: str, minutes: float, seed: int, num_u
     waits = [_waits(quiet, loud) for quiet, loud in zip(calm, storm, strict=True)]
     faults = [f"{client.way}: {fault}" for client in (*calm, *storm) for fault in client.faults]
     faults += [f"not given back: {what}" for what in not_given_back(before, after)]
+    faults += [
+        f"{one.way}: {one.num_calm} answers in the calm, {one.num_storm} in the storm"
+        for one in waits
+        if min(one.num_calm, one.num_storm) < MIN_ANSWERS
+    ]
     faults += [f"{one.way}: {one.factor:.1f} times as long as in the calm" for one in waits if one.factor > MAX_FACTOR]
     faults += _growing(watch.samples)
     if _workers(launched) != (servers.speech_worker, servers.text_worker):
         faults.append("a worker was replaced")
     if "Traceback" in launched.text:
         faults.append(f"a traceback in the log: {launched.text.partition('Traceback')[2][:2000]}")
-    return Soak(model, seed, minutes, waits, dict(outcomes), before, after, watch.samples, faults)
+    return Soak(model, seed, minutes, num_unruly, waits, dict(outcomes), before, after, watch.samples, faults)
 
 
 async def _phase(
@@ -125,7 +135,9 @@ async def _phase(
 
 
 def _waits(calm: Client, storm: Client) -> Waits:
-    return Waits(calm.way, len(storm.first_s), storm.num_busy, _p95_ms(calm.first_s), _p95_ms(storm.first_s))
+    return Waits(
+        calm.way, len(calm.first_s), len(storm.first_s), storm.num_busy, _p95_ms(calm.first_s), _p95_ms(storm.first_s)
+    )
 
 
 def _p95_ms(times_s: list[float]) -> float:
