@@ -13,6 +13,7 @@ from engines.hibari.reading import Reader, Reading
 from engines.reading.spoken import Sound
 
 LETTERS = {number: char for char, number in json.loads((ASSETS / "vocab.json").read_text("utf-8")).items()}
+UNSTRESSED = {ord(mark): None for mark in "ˈˌ"}
 MEETING = "Dr. Nguyen meets Siobhan at 7:30 pm, for $5."
 
 
@@ -130,3 +131,33 @@ def test_a_clients_own_mark_for_phonemes_is_text(reader: Reader) -> None:
     text = "Say [cat](/dɔɡ/) now."
     assert "kˈæt" in heard(reader.read(text))
     assert [word.text for word in reader.read(text).words] == text.split()
+
+
+# -- capitals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "So he WENT home.",
+        "The river was 3.5 METRES deep.",
+        "IT RAINED. So HE WENT home.",
+        "And HE WAS called Café.",
+        "They gave it to HIM, not to ME!",
+        "It was CALLED off, AND we LIVED.",
+    ],
+)
+def test_words_in_capitals_are_read_as_words(reader: Reader, text: str) -> None:
+    assert heard(reader.read(text)).translate(UNSTRESSED) == heard(reader.read(text.lower())).translate(UNSTRESSED)
+
+
+@pytest.mark.parametrize("initials", ["FBI", "CIA", "IBM", "UN", "EU", "HR", "OS", "US", "MIT", "HTML", "FAQ", "ADHD"])
+@pytest.mark.parametrize("text", ["We asked {} today.", "WE WENT TO THE {} WITH THEM."])
+def test_initials_are_spelled(reader: Reader, text: str, initials: str) -> None:
+    sound = by_word(reader.read(text.format(initials)))[initials]
+    assert sound.count("ˌ") + sound.count("ˈ") == len(initials), sound
+
+
+def test_it_is_a_word_among_shouted_ones_alone(reader: Reader) -> None:
+    assert by_word(reader.read("I work in IT now."))["IT"] == "ˌItˈi"
+    assert by_word(reader.read("Why did IT RAIN so?"))["IT"] == "ˈɪt"

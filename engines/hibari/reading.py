@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from hibari.g2p import G2P
 from hibari.g2p.normalize import normalize
+from hibari.g2p.token import Tok
 
 from engines.hibari.ipa import phonemes
 from engines.reading.spoken import Sound
@@ -21,6 +22,11 @@ MAX_IDS: Final = 400
 
 _SILENT = frozenset(' ;:,.!?—…"“”()')
 _POSSESSIVE = re.compile(r"['’]s(?!\w)")
+_SHORT_WORDS = re.compile(
+    r"a[nst]|and|are|be|but|by|can|do|for|get|go|got|ha[ds]|he|her|hi[ms]|how|i[fns]|its|me|my|not?|o[fnr]|our|put|"
+    r"she|so|the|to|up|was|we|why|you"
+)
+"""Words of three letters and fewer that are words in capitals too; others (OS, SAT, US) are as often initials."""
 _LONG_NUMBER = re.compile(r"\d{16,}")  # hibari's number reader ends at decillions: longer ones are read digit by digit
 
 
@@ -135,11 +141,10 @@ class Reader:
 
     def _phonemes(self, normal: str) -> tuple[list[int], list[_Span]]:
         """Ids, and for each whitespace-delimited word of the normalised text the ids that are its sound."""
-        tokens = self._g2p.phonemize_tokens(self._g2p.tokenize(normal))
         ids: list[int] = []
         spans: list[_Span] = []
         start, end, has_sound = 0, 0, False
-        for token in tokens:
+        for token in self._tokens(normal):
             for char in (token.phonemes or "") + (" " if token.whitespace else ""):
                 if char == " " and not ids:
                     continue
@@ -154,6 +159,38 @@ class Reader:
         while ids and ids[-1] == self._vocabulary[" "]:
             ids.pop()
         return ids, spans
+
+    def _tokens(self, normal: str) -> list[Tok]:
+        """hibari's tokens with their phonemes; words in capitals that it takes for names and spells are read as words
+        ("he WENT home")."""
+        tokens = self._g2p.phonemize_tokens(self._g2p.tokenize(normal))
+        shouted = self._shouted(tokens)
+        if not shouted:
+            return tokens
+        lowered = re.sub(r"\b[A-Z]{2,}\b", lambda word: word[0].lower() if word[0] in shouted else word[0], normal)
+        return self._g2p.phonemize_tokens(self._g2p.tokenize(lowered))
+
+    def _shouted(self, tokens: list[Tok]) -> set[str]:
+        """The words that are spelled for their capitals alone."""
+        is_word = [token.text.isupper() and self._is_word(token.text.lower()) for token in tokens]
+        around = zip([False, *is_word], [*is_word[1:], False], strict=False)
+        return {
+            token.text
+            for token, is_known, neighbours in zip(tokens, is_word, around, strict=False)
+            if (is_known or (token.text == "IT" and any(neighbours)))
+            and token.phonemes == self._g2p.lexicon.get_NNP(token.text)[0]
+        }
+
+    def _is_word(self, word: str) -> bool:
+        """In hibari's dictionary, or a regular form of what is."""
+        if len(word) < 4:
+            return bool(_SHORT_WORDS.fullmatch(word))
+        lexicon = self._g2p.lexicon
+        return (
+            word in lexicon.golds
+            or word in lexicon.silvers
+            or any(form(word, "NN", None, None)[0] for form in (lexicon.stem_s, lexicon.stem_ed, lexicon.stem_ing))
+        )
 
 
 def _align(text: str, normal: list[str], spans: list[_Span]) -> Iterator[SpokenWord]:

@@ -142,7 +142,7 @@ async def test_an_answer_that_is_given_up_is_not_written_on() -> None:
 
 
 async def test_an_agent_answers_a_text_aloud(hibari_server: Served, fake_chat_server: talking.Served) -> None:
-    voice, writer = voice_of(hibari_server), writer_of(fake_chat_server)
+    voice, writer = voice_of(hibari_server), writer_of(fake_chat_server, temperature=0.0)
     async with voice, writer, agent_session(pace=20, tts=voice, llm=writer) as (session, speaker):
         result = await session.run(user_input="Tell me a story, please.")
         answer = session.history.messages()[-1].text_content

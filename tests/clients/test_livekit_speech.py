@@ -219,7 +219,7 @@ async def test_another_server_takes_over(fake_server: Served) -> None:
 
 
 async def test_an_agent_answers_a_text_aloud(hibari_server: Served, fake_chat_server: talking.Served) -> None:
-    voice, writer = TTS(hibari_server.url), LLM(fake_chat_server.url)
+    voice, writer = TTS(hibari_server.url), LLM(fake_chat_server.url, temperature=0.0)
     parts = {"tts": voice, "llm": writer, "use_tts_aligned_transcript": True}
     async with voice, writer, agent_session(pace=20, **parts) as (session, speaker):
         result = await session.run(user_input="Tell me a story, please.")

@@ -69,7 +69,8 @@ def bot_of(speech: Served, text: talking.Served, question: str) -> tuple[Pipelin
     """What an example bot of pipecat's has between its transport's ends, and what was said to it."""
     context = LLMContext([{"role": "developer", "content": "You are brief."}, {"role": "user", "content": question}])
     turns = LLMContextAggregatorPair(context)
-    return Pipeline([turns.user(), writer_of(text), voice_of(speech), turns.assistant()]), context
+    writer = writer_of(text, temperature=0.0)  # or the answer is shouted here and there
+    return Pipeline([turns.user(), writer, voice_of(speech), turns.assistant()]), context
 
 
 async def frames_of(processor: FrameProcessor, *frames: Frame) -> tuple[Sequence[Frame], Sequence[Frame]]:

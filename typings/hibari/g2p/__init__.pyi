@@ -1,11 +1,10 @@
 from collections.abc import Callable
 
-class Tok:
-    text: str
-    whitespace: str
-    phonemes: str | None
+from hibari.g2p.lexicon import Lexicon
+from hibari.g2p.token import Tok
 
 class G2P:
+    lexicon: Lexicon
     def __init__(self, oov: Callable[[str], str] | None = ..., unk: str = ..., british: bool = ...) -> None: ...
     def tokenize(self, text: str) -> list[Tok]: ...
     def phonemize_tokens(self, tokens: list[Tok]) -> list[Tok]: ...
