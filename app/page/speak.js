@@ -1,6 +1,7 @@
 // The tab that speaks a text, in any mode and voice.
 
 import {speakOverHttp} from "/page/http.js";
+import {apiKey} from "/page/key.js";
 import {snippetsOf} from "/page/snippets.js";
 import {Stage} from "/page/stage.js";
 import {Words} from "/page/words.js";
@@ -19,7 +20,7 @@ export function speakTab(tiding, config, onRequest) {
 
   for (const mode of Object.keys(MODES).filter((name) => config.modes.includes(name))) by("mode").add(new Option(MODES[mode], mode));
   by("speed").addEventListener("input", () => (by("speed-said").value = `${by("speed").value}×`));
-  for (const id of ["mode", "voice", "speed", "text"]) by(id).addEventListener("input", () => onRequest(snippetsOf(request())));
+  for (const id of ["mode", "voice", "speed", "text"]) by(id).addEventListener("input", () => show(request()));
   by("speak-form").addEventListener("submit", (event) => {
     event.preventDefault();
     speak(request());
@@ -28,11 +29,15 @@ export function speakTab(tiding, config, onRequest) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) by("speak-form").requestSubmit();
   });
   by("speak-stop").addEventListener("click", () => current?.stop());
-  onRequest(snippetsOf(request()));
+  show(request());
   tiding.connect(); // so that the first word need not wait for it
 
   function request() {
     return {mode: by("mode").value, voice: by("voice").value, speed: Number(by("speed").value), text: by("text").value};
+  }
+
+  function show(asked) {
+    onRequest(snippetsOf(asked, apiKey() !== ""));
   }
 
   async function speak(asked) {
@@ -40,7 +45,7 @@ export function speakTab(tiding, config, onRequest) {
     if (!asked.text.trim()) return say("There is nothing to speak yet.");
     const words = new Words(by("speak-words"));
     words.write(asked.text);
-    onRequest(snippetsOf(asked));
+    show(asked);
     await stage.player.open();
     const run = begin(asked, words);
     current = run;

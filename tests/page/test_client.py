@@ -1,16 +1,13 @@
 """The JavaScript client by itself, in a real browser against real servers: what its page says of it holds."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
-from tests.page.visiting import LISTENING, speak, until, visit
+from tests.page.visiting import LISTENING, page_elsewhere, run_elsewhere, speak, until, visit
 from tests.reading_docs import snippets
 from tests.serving import ROOT, Served, free_port, serve_process
 
@@ -157,27 +154,6 @@ def test_a_lost_connection_is_made_again(
     complaints.clear()  # of refused connections, which were meant
 
 
-@contextmanager
-def page_elsewhere(code: str) -> Iterator[str]:
-    """The address of a page of somebody else's, with this module."""
-    body = f"<!doctype html><link rel=icon href=data:,><script type=module>{code}\nconsole.log('end');</script>"
-
-    class Somebody(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Somebody) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
 @pytest.fixture(scope="module")
 def hospitable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that lets in the pages of this machine."""
@@ -199,15 +175,7 @@ def test_the_snippets_of_its_page_run_in_a_page_of_somebody_else(page: Page, hos
     found = [each for each in snippets(ROOT / "docs/how-to/javascript.md") if each.language == "js"]
     assert len(found) == 3
     code = found[place].code.replace("http://localhost:8001", hospitable.url)
-    printed: list[str] = []
-    page.on("console", lambda message: printed.append(message.text))
-    with page_elsewhere(code) as address:
-        page.goto(address)
-        for _ in range(1000):
-            if printed[-1:] == ["end"]:
-                break
-            page.wait_for_timeout(20)
-    assert printed[-1] == "end", printed
+    printed = run_elsewhere(page, code)
     assert len(printed) > 1
 
 

@@ -1,6 +1,10 @@
-"""The playground as a visitor finds it, with a page that is listened to."""
+"""The playground as a visitor finds it, with a page that is listened to; and the pages of others."""
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +61,37 @@ def silenced_ms(page: Page, button: str) -> float:
     """How long it still sounds when a button is pressed."""
     found: Any = page.evaluate("id => silencedBy(id)", button)
     return float(found)
+
+
+@contextmanager
+def page_elsewhere(code: str) -> Iterator[str]:
+    """The address of a page of somebody else's, with this module."""
+    body = f"<!doctype html><link rel=icon href=data:,><script type=module>{code}\nconsole.log('end');</script>"
+
+    class Somebody(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Somebody) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def run_elsewhere(page: Page, code: str) -> list[str]:
+    """What a module prints in a page of somebody else's."""
+    printed: list[str] = []
+    page.on("console", lambda message: printed.append(message.text))
+    with page_elsewhere(code) as address:
+        page.goto(address)
+        deadline_s = time.monotonic() + PATIENCE_MS / 1000
+        while printed[-1:] != ["end"] and time.monotonic() < deadline_s:
+            page.wait_for_timeout(20)
+    assert printed[-1:] == ["end"], printed
+    return printed[:-1]
