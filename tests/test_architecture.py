@@ -111,6 +111,7 @@ def test_importing_app_imports_nothing_heavy() -> None:
     assert not modules_after("import app") & HEAVY
 
 
+@pytest.mark.slow
 def test_importing_a_client_imports_no_server() -> None:
     """Those for frameworks have a test of their own, where these are installed."""
     clients = [path for path in sources("app") if "clients" in path.parts]

@@ -32,6 +32,7 @@ def encoded(encoder: Encoder, pieces: list[Pcm]) -> bytes:
     return b"".join([*map(encoder.encode, pieces), encoder.end_segment(), encoder.finish()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "streamed"])
 @pytest.mark.parametrize("rate_hz", SAMPLE_RATES_HZ)
 @pytest.mark.parametrize("name", COMPRESSED)

@@ -109,6 +109,7 @@ async def test_the_llm_server_has_the_same_gate() -> None:
             pass
 
 
+@pytest.mark.slow
 def test_a_key_is_in_no_log_and_a_body_never_is(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with serve_process(log=log, model="fake", api_keys=KEY, log_level="debug") as served:
@@ -129,6 +130,7 @@ async def _ask_with_keys(served: Served) -> None:
     await refused(f"{served.socket_url}?api_key=wr0ng-key")
 
 
+@pytest.mark.slow
 def test_text_is_logged_where_it_is_asked_for(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with serve_process(log=log, model="fake", log_text="true") as served:
@@ -136,6 +138,7 @@ def test_text_is_logged_where_it_is_asked_for(tmp_path: Path) -> None:
     assert "Hello there." in log.read_text()
 
 
+@pytest.mark.slow
 def test_what_a_client_sends_begins_no_line_of_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     forged = 'x\n{"time": "forged"}\r\x1b[31m'

@@ -84,6 +84,7 @@ def reader() -> Reader:
 # -- audio -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", SENTENCES)
 def test_windows_add_up_to_what_hibari_renders_at_once(voice: Voice, bare: hibari.Hibari, text: str) -> None:
     (results,) = voice.speak(Segment(text, 0), seed=7)
@@ -258,6 +259,7 @@ def test_a_row_is_released_in_mid_prefill_and_used_again(voice: Voice, bare: hib
     assert model._rows == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_digits", [15, 16, 40, 120])
 def test_long_numbers_are_read(voice: Voice, num_digits: int) -> None:
     (results,) = voice.speak(Segment("Call " + "7" * num_digits + " now.", 0))

@@ -49,6 +49,7 @@ async def speak_all(served: Served) -> dict[str, list[Heard]]:
         }
 
 
+@pytest.mark.slow
 async def test_characters_audio_and_streams_are_those_of_the_clients(server: Served) -> None:
     before = await scrape(server.url)
     heard = await speak_all(server)
@@ -71,6 +72,7 @@ async def test_characters_audio_and_streams_are_those_of_the_clients(server: Ser
     assert growth.of("tiding_queue_wait_seconds_count") >= growth.of("tiding_segments_total")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["mp3", "opus", "wav", "flac"])
 async def test_audio_in_another_format_is_counted_by_what_it_sounds(fake_server: Served, form: str) -> None:
     async with browsing(fake_server) as client:
@@ -157,6 +159,7 @@ async def test_underruns_under_a_slow_voice_are_what_a_listener_waits() -> None:
         assert growth.of("tiding_underruns_total", mode=mode) > 3, mode
 
 
+@pytest.mark.slow
 async def test_text_that_comes_late_is_no_underrun(fake_server: Served) -> None:
     before = await scrape(fake_server.url)
     async with calling(fake_server) as caller:

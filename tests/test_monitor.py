@@ -137,6 +137,7 @@ def test_promtool_is_content(command: tuple[str, ...]) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.slow
 @needs_promtool
 @pytest.mark.parametrize("fixture", ["fake_server", "text_server"])
 def test_promtool_finds_no_fault_with_the_names(fixture: str, request: pytest.FixtureRequest) -> None:

@@ -50,6 +50,7 @@ def resident_bytes(pid: int) -> int:
 # -- other hosts -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/audio/speech/stream", "/v1/tts/stream"])
 @pytest.mark.parametrize("field", ["voice", "model", "language", "response_format", "callback_url"])
 def test_no_field_of_a_request_is_fetched(server: Served, path: str, field: str) -> None:
@@ -95,6 +96,7 @@ def test_no_path_leads_to_a_file(server: Served, path: str) -> None:
 # -- what is packed ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip"])
 def test_a_packed_body_is_not_unpacked(server: Served, encoding: str) -> None:
     packed = {"gzip": gzip.compress(BOMB), "deflate": zlib.compress(BOMB)}.get(

@@ -515,6 +515,7 @@ def num_calls(text: str, grain: Granularity) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grain", ["word", "clause", "sentence"])
 @pytest.mark.parametrize("piece", ["The cat, which was 3.5 years old, saw Mr. Smith. ", "a", "...", "a, ", "你好", " "])
 def test_work_grows_with_the_text_and_no_faster(piece: str, grain: Granularity) -> None:

@@ -298,6 +298,7 @@ async def test_messages_of_kinds_to_come_are_passed_over() -> None:
 # -- a connection that is lost -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_started_again_is_found_again(tmp_path: Path) -> None:
     port = str(free_port())
     async with SpeechClient(f"http://127.0.0.1:{port}") as client:

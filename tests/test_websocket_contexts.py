@@ -123,6 +123,7 @@ async def test_a_name_that_is_none_is_an_error_without_a_context(fake_server: Se
         assert listener.kinds == ["error"] * 6
 
 
+@pytest.mark.slow
 async def test_an_init_drops_the_stream_of_its_context_and_no_other(server: Served) -> None:
     async with listen(server) as listener:
         for name in ("a", "b", None):
@@ -142,6 +143,7 @@ async def test_an_init_drops_the_stream_of_its_context_and_no_other(server: Serv
     assert kinds_of(listener.heard_in("a")) == ["stream_created", "audio", "stream_created", "done"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a", None])
 async def test_a_cancel_ends_its_context_alone_and_says_what_was_heard_of_it(server: Served, name: str | None) -> None:
     texts = {"a": [f"Apples. {LONG}"], "b": [f"Berries. {LONG}"], None: [f"Nameless. {LONG}"]}
@@ -222,6 +224,7 @@ async def test_a_slow_pace_holds_up_no_other_context(server: Served) -> None:
         assert not [complete for complete in listener.of("segment_complete") if complete.get("context_id") == "slow"]
 
 
+@pytest.mark.slow
 async def test_each_context_is_sent_at_its_own_pace(fake_server: Served) -> None:
     paces = {"a": 1.0, "b": 2.0, "c": 4.0}
     async with listen(fake_server) as listener:
@@ -235,6 +238,7 @@ async def test_each_context_is_sent_at_its_own_pace(fake_server: Served) -> None
         assert sent > 0.7 * send_rate * 44_100 * 2.0
 
 
+@pytest.mark.slow
 async def test_long_audio_that_is_ready_does_not_starve_another_context() -> None:
     """All of it is made before the other context says a word; what is left to send takes turns."""
     async with serve_here() as here, listen(here.served, max_queue=1) as listener:

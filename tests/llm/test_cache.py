@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ def test_what_is_forgotten_takes_no_memory() -> None:
     assert cache.num_aside_bytes == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_cells_are_counted_as_the_model_does(rng: random.Random) -> None:

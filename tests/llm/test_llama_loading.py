@@ -165,6 +165,7 @@ def test_it_is_closed_under_the_hands_of_those_who_read() -> None:
     assert refusals == ["the model is closed"] * 3
 
 
+@pytest.mark.slow
 def test_two_models_in_a_process_do_not_meet() -> None:
     model: Any = load(TIGHT)()
     whole = greedy(model, prompt(model), 16)

@@ -112,6 +112,7 @@ async def assert_not_ready(here: Embedded, reason: str) -> None:
     check_refusal(response)
 
 
+@pytest.mark.slow
 async def test_streams_that_are_open_when_the_server_ends_are_ended_with_it() -> None:
     async with serve_here(lambda: FakeText(tell)) as here:
         talking = talk(here.served)

@@ -565,6 +565,7 @@ def test_who_does_not_come_back_for_lack_of_cells_stays_aside_until_somebody_sto
     assert bench.run() == ["a"]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 4), st.integers(60, 200), st.integers(0, 3), st.booleans())
 def test_whatever_comes_and_goes_everybody_gets_on_and_nothing_is_left(

@@ -178,6 +178,7 @@ LEAVES = st.none() | st.booleans() | st.floats() | st.text()
 DOCUMENTS = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
 
 
+@pytest.mark.slow
 @given(DOCUMENTS)
 def test_any_json_is_understood_or_refused(document: object) -> None:
     for wrapped in (document, {"action": "start_stream", "stream_id": document}, ASKING | {"pause": document}):

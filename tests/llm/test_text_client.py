@@ -121,6 +121,7 @@ async def test_a_refusal_is_raised_where_tokens_were_waited_for(served: Served) 
         assert await tokens(client.answer(STORY, Pause(3)))
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_started_again_is_found_again(tmp_path: Path) -> None:
     port = str(free_port())
     async with TextClient(f"http://127.0.0.1:{port}") as client:

@@ -273,6 +273,7 @@ async def test_a_reader_that_is_cancelled_leaves_a_session_that_goes_on() -> Non
         await allow_steps(gate, model, 2)
         await until(lambda: session.text == "You said", "it is read")
         reading.cancel()
+        await asyncio.sleep(0)  # it has asked for the pause, before the device goes on
         gate.allow()
         with pytest.raises(asyncio.CancelledError):
             await reading
