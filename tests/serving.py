@@ -48,15 +48,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve_process(*, log: Path, wait_ready: bool = True, **settings: str) -> Iterator[Served]:
-    """`python -m app.serve tts` with these settings (`model="fake"` is `TIDING_MODEL=fake`), until the block ends."""
+def serve_process(*, log: Path, wait_ready: bool = True, root: Path = ROOT, **settings: str) -> Iterator[Served]:
+    """`python -m app.serve tts` with these settings (`model="fake"` is `TIDING_MODEL=fake`), until the block ends.
+
+    `root`: the tree whose code it is.
+    """
     given = {"port": str(free_port())} | settings
     port = int(given["port"])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDING_")}
     environment |= {f"TIDING_{name.upper()}": value for name, value in given.items()}
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.serve", "tts"], cwd=ROOT, env=environment, stdout=out, stderr=out
+            [sys.executable, "-m", "app.serve", "tts"], cwd=root, env=environment, stdout=out, stderr=out
         )
     try:
         if wait_ready:
