@@ -1,13 +1,12 @@
 """The rules of a server's gate, of its settings; and what its operator should know about them."""
 
 import logging
-from ipaddress import ip_address
 from typing import Protocol
 
 from app.client_names import ClientNames, networks
 from app.gate import Rules
 from app.keys import WEAK_CHARS, ApiKeys, KeysError, read_keys
-from app.origins import LOOPBACK, Origins
+from app.origins import Origins, is_loopback
 from app.settings import SettingsError
 from engines.admission import Admission
 
@@ -47,20 +46,14 @@ def rules_of(settings: AccessSettings, speech_port: int) -> Rules:
         raise SettingsError(f"TIDING_TRUSTED_PROXIES: {error}") from None
     _warn(settings.host, keys)
     sockets = Admission(settings.max_sockets, settings.max_client_sockets, noun="sockets")
-    return Rules(keys, Origins(settings.origins, speech_port), names, sockets)
+    origins = Origins(settings.origins, speech_port, is_private=not keys and is_loopback(settings.host))
+    return Rules(keys, origins, names, sockets)
 
 
 def _warn(host: str, keys: ApiKeys) -> None:
-    if not keys and not _is_loopback(host):
+    if not keys and not is_loopback(host):
         logger.warning(
             "anybody who reaches %s may use this server: set TIDING_API_KEYS, or keep them out otherwise", host
         )
     if keys.has_weak:
         logger.warning("an API key is shorter than %d characters, and can be guessed", WEAK_CHARS)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host in LOOPBACK

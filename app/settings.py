@@ -132,7 +132,8 @@ class TtsSettings(msgspec.Struct, frozen=True):
     with one a line. Empty: nobody is asked for one."""
     origins: tuple[str, ...] = ()
     """Pages that may use this server from a browser beside its own: `https://example.com`; a `*` stands for any part,
-    one alone for every page."""
+    one alone for every page. Its own must be listed too where it is reached by another name than `localhost`, there
+    are no keys and `TIDING_HOST` is this machine alone."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks of proxies whose `X-Forwarded-For` says who a client is; `*`: whoever connects."""
     log_text: bool = False

@@ -206,6 +206,18 @@ async def test_pages_of_others_open_no_socket_and_have_nothing_spoken() -> None:
             assert answer.status_code == 200
 
 
+async def test_a_name_that_was_led_here_opens_nothing() -> None:
+    """Without keys, on a server that is bound to this machine: the page's owner leads its name here (DNS rebinding)."""
+    async with serve_here() as here, httpx.AsyncClient(base_url=here.served.url) as client:
+        name = f"evil.example.com:{here.served.port}"
+        error = await refused(f"ws://{name}/ws/tts/stream", host="127.0.0.1", origin=Origin(f"http://{name}"))
+        assert error.response.status_code == 403
+        headers = {"Host": name, "Origin": f"http://{name}"}
+        assert (await client.post("/v1/audio/speech", json=SPEECH, headers=headers)).status_code == 403
+        del headers["Origin"]  # as a program sends it, whatever it calls this machine
+        assert (await client.post("/v1/audio/speech", json=SPEECH, headers=headers)).status_code == 200
+
+
 async def test_a_page_can_read_why_it_was_refused_and_asks_before_it_has_a_key() -> None:
     settings = TtsSettings(origins=("https://bot.example.com",), api_keys=(KEY,))
     page = {"Origin": "https://bot.example.com"}

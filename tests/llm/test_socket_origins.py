@@ -89,6 +89,22 @@ def test_the_page_of_the_same_host_is_let_in(origin: str, host: str, is_so: bool
     assert Origins((), 8001).is_let_in(origin, host) is is_so
 
 
+@pytest.mark.parametrize(
+    ("origin", "host", "is_so"),
+    [
+        ("http://localhost:8001", "localhost:8002", True),
+        ("http://127.0.0.1:9000", "127.0.0.1:9000", True),
+        ("http://[::1]:9000", "[::1]:9000", True),
+        ("https://listed.example.com", "listed.example.com", True),
+        ("http://evil.example.com:9000", "evil.example.com:9000", False),
+        ("http://evil.example.com:8001", "evil.example.com:8002", False),
+    ],
+)
+def test_a_private_server_is_reached_by_a_name_of_this_machine(origin: str, host: str, is_so: bool) -> None:
+    private = Origins(("https://listed.example.com",), 8001, is_private=True)
+    assert private.is_let_in(origin, host) is is_so
+
+
 # -- HTTP --------------------------------------------------------------------------------------------------------------
 
 
