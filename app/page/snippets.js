@@ -7,7 +7,6 @@ const py = (value) => JSON.stringify(value); // strings and numbers are written 
 const pyDict = (value) => `{${Object.entries(value).map(([name, each]) => `${py(name)}: ${py(each)}`).join(", ")}}`;
 const play = (rate) => `ffplay -v error -nodisp -autoexit -f s16le -ar ${rate} -i -`;
 
-const OPEN = {curl: "", import: "", token: `"-"`, headers: "", line: "", option: "", socket: "", fetched: "", sent: "", given: ""};
 const KEYED = {
   curl: ` -H "Authorization: Bearer $TIDING_API_KEY"`,
   import: "import os\n\n",
@@ -20,6 +19,7 @@ const KEYED = {
   fetched: ", {headers}",
   sent: "\n  headers,",
 };
+const OPEN = {...Object.fromEntries(Object.keys(KEYED).map((piece) => [piece, ""])), token: `"-"`};
 
 /** curl, Python and JavaScript for a request of the page. */
 export function snippetsOf({mode, voice, speed, text}, isKeyed = false) {
