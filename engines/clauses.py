@@ -129,7 +129,7 @@ def _is_mark(text: str, mark: int, behind: str) -> bool:
 
 
 def _is_worth_it(piece: str) -> bool:
-    num_cjk = sum(map(is_cjk, piece))
+    num_cjk = 0 if piece.isascii() else sum(map(is_cjk, piece))
     num_words = len(_SPEAKABLE_WORD.findall(piece)) + num_cjk
     return len(piece) + num_cjk >= _MIN_CLAUSE_CHARS and num_words >= _MIN_CLAUSE_WORDS
 

@@ -4,7 +4,8 @@ Source: Unicode general categories (UAX #44); which emoji are not in a symbol ca
 """
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 _KEPT_CONTROLS = "\n\t"
 _READ_SYMBOLS = "°"  # of category So, and yet read aloud
@@ -17,12 +18,20 @@ _SILENT_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sm", "Sk", 
 _KEPT = frozenset(_KEPT_CONTROLS + _READ_SYMBOLS + _READ_MATHS + _KEPT_MODIFIERS)
 _LINE_ENDS = "\u2028\u2029"
 
+_MOST_KEPT: Final = 4096
+"""Characters in a table: more than any text in earnest has, and no more memory than that for one that is none."""
+
 
 class _Table(dict[int, str]):
     """Character code -> what stands in its place; filled as characters turn up. Any thread."""
 
+    def __init__(self, kept: Callable[[str], str]) -> None:
+        self._kept = kept
+
     def __missing__(self, code: int) -> str:
-        self[code] = kept = _clean_char(chr(code))
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+        self[code] = kept = self._kept(chr(code))
         return kept
 
 
@@ -38,7 +47,7 @@ def _clean_char(char: str) -> str:
     return char
 
 
-_TABLE = _Table()
+_TABLE = _Table(_clean_char)
 
 
 def clean(text: str) -> str:
@@ -53,32 +62,35 @@ def has_speech(text: str) -> bool:
     return any(map(str.isalnum, text))
 
 
+def speakable(is_speakable: Callable[[str], bool]) -> Mapping[int, str]:
+    """For `str.translate`: a space in place of each letter and digit that a voice cannot speak. Any thread."""
+    return _Table(lambda char: " " if char.isalnum() and not is_speakable(char) else char)
+
+
 class SpeechFilter:
-    """What of a session's text its voice can speak. Event loop only.
+    """What of a session's text its voice can speak, by a table that `speakable` makes. Event loop only.
 
     `has_speech` is whether there was anything so far.
     """
 
-    def __init__(self, is_speakable: Callable[[str], bool]) -> None:
+    def __init__(self, table: Mapping[int, str]) -> None:
         self.has_speech = False
-        self._is_speakable = is_speakable
+        self._table = table
         self._left_out: dict[str, None] = {}
 
     def prepare(self, text: str) -> str:
         """The cleaned text, as long as before, with a space for each letter and digit that the voice cannot speak."""
-        return "".join(map(self._spoken, clean(text)))
+        cleaned = clean(text)
+        spoken = cleaned.translate(self._table)
+        if spoken != cleaned:
+            self._left_out.update(
+                dict.fromkeys(char for char, kept in zip(cleaned, spoken, strict=True) if char != kept)
+            )
+        self.has_speech = self.has_speech or has_speech(spoken)
+        return spoken
 
     def take_left_out(self) -> str:
         """Letters and digits that were replaced since the last call, each once."""
         left_out = "".join(self._left_out)
         self._left_out.clear()
         return left_out
-
-    def _spoken(self, char: str) -> str:
-        if not char.isalnum():
-            return char
-        if self._is_speakable(char):
-            self.has_speech = True
-            return char
-        self._left_out[char] = None
-        return " "

@@ -3,17 +3,19 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 
 import msgspec
 
 from engines.accounts import Books
 from engines.admission import Admission
+from engines.cleaning import speakable
 from engines.device import CLOSE_TIMEOUT_S, STALL_S, Device, State
 from engines.errors import RequestError, UnsupportedLocale
 from engines.jobs import Job
 from engines.measures import SpeechMeasures
 from engines.model import Loader, Made, Model, Prefill, StepResult
-from engines.reading import Lexicon
+from engines.reading import Lexicon, is_read, read
 from engines.requests import EXPECTED, ORIGIN, Refusals, Witnesses
 from engines.scheduler import Scheduler
 from engines.session import Host, Session
@@ -269,12 +271,14 @@ class Engine:
             scheduler,
             model.format,
             self.limits,
-            model.is_speakable,
+            cache(partial(_speakable, model)),
             model.max_segment_chars,
             self._clock,
             Books(self.measures, self._clock, self._witnesses),
             self._leave,
         )
+        for language in model.languages:
+            read("", language)  # its rules are made once, and not while somebody waits for the first sound
         self._loaded = _Loaded(model, scheduler, VoiceBook(model.voices), host)
         logger.info("%s is ready after %.1f s: %d slots", model.name, self._clock() - started_s, model.num_slots)
         return self._loaded
@@ -341,3 +345,8 @@ def _primary_language(locale: str, languages: Sequence[str]) -> str:
 
 def _has_news(result: StepResult) -> bool:
     return bool(len(result.pcm) or result.is_segment_end or result.words or result.error)
+
+
+def _speakable(model: Model, language: str) -> Mapping[int, str]:
+    """What the model says itself, and what is read as words in front of it."""
+    return speakable(lambda char: model.is_speakable(char, language) or is_read(char, language))

@@ -7,7 +7,7 @@ against the session's credit, so a reader that stops stops its own session and n
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Self
 
@@ -22,7 +22,7 @@ from engines.frame_queue import FrameQueue
 from engines.jobs import Job
 from engines.model import StepResult
 from engines.patience import Patience
-from engines.reading import Lexicon, is_read, read
+from engines.reading import Lexicon, read
 from engines.recital import Recital
 from engines.scheduler import Scheduler
 from engines.text_queue import Cut, TextQueue
@@ -37,7 +37,7 @@ class Host(msgspec.Struct, frozen=True):
     scheduler: "Scheduler[Session]"
     format: AudioFormat
     limits: Limits
-    is_speakable: Callable[[str, str], bool]
+    speakable: Callable[[str], Mapping[int, str]]
     max_segment_chars: Callable[[str], int]
     clock: Callable[[], float]
     books: Books
@@ -78,9 +78,7 @@ class Session:
         self._job: Job[Session] = host.scheduler.open_job(self, voice, params, is_paced=is_paced)
         self._locale = locale
         self._lexicon = lexicon
-        self._filter = SpeechFilter(
-            lambda char: host.is_speakable(char, params.language) or is_read(char, params.language)
-        )
+        self._filter = SpeechFilter(host.speakable(params.language))
         max_chars = host.max_segment_chars(params.language)
         self._max_spoken_chars = min(max_chars, _MAX_GROWTH * host.limits.max_segment_chars)
         self._texts = TextQueue(

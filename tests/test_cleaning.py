@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.cleaning import clean, has_speech
+from engines.cleaning import SpeechFilter, clean, has_speech, speakable
 
 PICTURES = ["😀", "👩‍👩‍👧‍👦", "❤️", "🇩🇪", "👍🏽", "→", "★", "©", "™", "ℹ️", "‼️", "〰️", "✅", "│", "⠿"]
 CODES = [0x00, 0x1B, 0x0D, 0x85, 0xAD, 0x200B, 0x200D, 0x202E, 0xFEFF, 0xFE0F, 0xE000, 0xD83D]
@@ -57,3 +57,23 @@ def test_letters_and_digits_are_speech(text: str) -> None:
 @pytest.mark.parametrize("text", ["", " \n", "...", "😀", "—!?", "\u0301", "$%&"])
 def test_marks_and_pictures_are_no_speech(text: str) -> None:
     assert not has_speech(text)
+
+
+def test_letters_that_a_voice_has_not_leave_a_space_and_are_told_once() -> None:
+    texts = SpeechFilter(speakable(lambda char: char in "abc1"))
+    assert texts.prepare("жж") == "  "
+    assert not texts.has_speech
+    assert texts.prepare("a-b, 1 жd😀!") == "a-b, 1    !"
+    assert texts.has_speech
+    assert texts.take_left_out() == "жd"
+    assert texts.take_left_out() == ""
+
+
+def test_tables_do_not_grow_with_all_that_is_sent() -> None:
+    table = speakable(str.isascii)
+    every = "".join(map(chr, range(0x20, 0xD800)))
+    assert clean(every).translate(table) == "".join(
+        " " if char.isalnum() and not char.isascii() else char for char in clean(every)
+    )
+    assert isinstance(table, dict)
+    assert len(table) <= 4096

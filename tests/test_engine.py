@@ -19,6 +19,7 @@ from engines.errors import (
 )
 from engines.fake import FakeModel, Gate
 from engines.model import Wake
+from engines.reading import reader
 from engines.session import Session
 from engines.types import Limits, Segment, Word
 from tests.running import frames_of, running, until, until_idle
@@ -285,3 +286,13 @@ async def test_a_model_that_broke_is_closed_too() -> None:
         with pytest.raises(EngineFailure):
             await drain(session)
     assert model.num_held_rows == 0, "its memory, and in other models its threads, are still held"
+
+
+async def test_the_rules_of_every_language_are_there_before_the_first_request() -> None:
+    reader._reader.cache_clear()
+    async with running() as (_, model):
+        num_made = reader._reader.cache_info().misses
+        assert num_made >= len(model.languages)
+        for language in model.languages:
+            reader.read("", language)
+        assert reader._reader.cache_info().misses == num_made

@@ -51,7 +51,8 @@ def _reader(language: str) -> Reader:
 
 
 def _read_once(folded: Folded, reader: Reader, fixed: Sequence[Piece] = ()) -> Spoken:
-    return _assembled(folded, list(find_pieces(folded.text, reader, fixed)))
+    pieces = list(find_pieces(folded.text, reader, fixed))
+    return _assembled(folded, pieces) if pieces else _as_written(folded)
 
 
 def _settled(folded: Folded, reader: Reader, fixed: Sequence[Piece] = ()) -> Spoken:
@@ -104,6 +105,13 @@ def _groups(text: str, pieces: list[Piece]) -> Iterator[_Group]:
             at += 1
     if group.end:
         yield group
+
+
+def _as_written(folded: Folded) -> Spoken:
+    """What `_assembled` makes of a text in which nothing is read otherwise."""
+    origins = folded.origins
+    runs = (run.span() for run in _RUN.finditer(folded.text))
+    return Spoken(folded.text, tuple(Span(start, end, origins[start], origins[end - 1] + 1) for start, end in runs))
 
 
 def _assembled(folded: Folded, pieces: list[Piece]) -> Spoken:

@@ -12,7 +12,11 @@ from engines.abbreviations import STARTERS
 Words: TypeAlias = Callable[[re.Match[str]], str | None]
 """What a match is read as; None where it is no such thing after all."""
 
+INNER_DOT: Final = "._"
+"""Among the marks of a text: it has a full stop right in front of a letter or a digit."""
+
 _CONTEXT_CHARS: Final = 48
+_INNER_DOT = re.compile(r"\.\w")
 _CLOSED = re.compile(r"[\s\"'”’»)\]]*$")
 _NEXT_WORD = re.compile(r"[\"'”’)\]]*\s+[\"'“‘(\[]*([^\W\d_]+)")
 
@@ -20,8 +24,8 @@ _NEXT_WORD = re.compile(r"[\"'”’)\]]*\s+[\"'“‘(\[]*([^\W\d_]+)")
 class Rule(msgspec.Struct, frozen=True):
     """A pattern and what it reads. The pattern never matches white space at its ends, and its repeats are bounded.
 
-    One that is numeric matches nothing without a digit, or another numeral, and one that `needs` characters nothing
-    without any of them: prose is spared the search.
+    One that is numeric matches nothing without a digit, or another numeral, and one that `needs` marks nothing without
+    any of them: prose is spared the search.
     """
 
     pattern: re.Pattern[str]
@@ -56,9 +60,17 @@ def numeric(*rules: Rule) -> tuple[Rule, ...]:
     return tuple(msgspec.structs.replace(one, is_numeric=True) for one in rules)
 
 
-def needing(chars: str, *rules: Rule) -> tuple[Rule, ...]:
-    """The rules as such that need one of these characters."""
-    return tuple(msgspec.structs.replace(one, needs=frozenset(chars)) for one in rules)
+def needing(marks: Iterable[str], *rules: Rule) -> tuple[Rule, ...]:
+    """The rules as such that need one of these marks."""
+    return tuple(msgspec.structs.replace(one, needs=frozenset(marks)) for one in rules)
+
+
+def marks_of(text: str) -> set[str]:
+    """What a rule may need: the characters of a text, and `INNER_DOT`."""
+    marks = set(text)
+    if "." in marks and _INNER_DOT.search(text):
+        marks.add(INNER_DOT)
+    return marks
 
 
 def find_pieces(text: str, reader: Reader, fixed: Sequence[Piece] = ()) -> Iterator[Piece]:
@@ -112,10 +124,10 @@ def _between(text: str, reader: Reader, start: int, end: int) -> Iterator[Piece]
 
 
 def _searched(rules: Iterable[Rule], text: str, start: int) -> Iterator[tuple[int, int, re.Match[str]]]:
-    chars = set(text)
-    has_number = any(map(str.isnumeric, chars))
+    marks = marks_of(text)
+    has_number = any(map(str.isnumeric, marks))
     for order, one in enumerate(rules):
-        if (one.is_numeric and not has_number) or (one.needs and one.needs.isdisjoint(chars)):
+        if (one.is_numeric and not has_number) or (one.needs and one.needs.isdisjoint(marks)):
             continue
         if (match := one.pattern.search(text, start)) is not None:
             yield match.start(), order, match

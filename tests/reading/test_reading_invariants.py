@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engines.reading import Lexicon, Spoken, is_read, read
+from engines.reading import Lexicon, Spoken, is_read, read, reader
+from engines.reading.folding import fold
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +116,14 @@ def test_reading_what_was_read_changes_nothing(language: str, text: str) -> None
 @given(text=texts)
 def test_no_digits_and_no_signs_are_left(text: str) -> None:
     assert not [char for char in read(text).text if char.isdecimal() or char in "$%&@#/+=°€£<>*\\^~|"]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(text=texts)
+def test_what_is_written_so_is_put_together_as_what_is_read_otherwise(text: str) -> None:
+    """The short way of a text without anything to read, beside the long one."""
+    folded = fold(text)
+    assert reader._as_written(folded) == reader._assembled(folded, [])
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

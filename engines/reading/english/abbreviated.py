@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from engines.abbreviations import STARTERS
-from engines.reading.rules import after, before, rule, stopped
+from engines.reading.rules import after, before, needing, numeric, rule, stopped
 
 _ALWAYS: Final = {
     "e.g.": "for example",
@@ -124,7 +124,7 @@ def _title(match: re.Match[str]) -> str:
 
 
 def _numbered(match: re.Match[str]) -> str:
-    name = match["name"] or match["part"]
+    name = match["name"]
     words = _NUMBERED[name.lower()]
     is_first = not before(match).strip() or before(match).rstrip()[-1:] in ".!?"
     return words.capitalize() if is_first and name[0].isupper() else words
@@ -150,15 +150,18 @@ _PATTERN: Final = "|".join(
 )
 
 RULES: Final = (
-    rule(
-        rf"(?<![\w.])(?P<name>(?i:{'|'.join(_NUMBERED)}))\.(?= ?\d)"
-        rf"|(?<![\w.])(?P<part>[Vv]ol|[Cc]h|[Ss]ec|[Ff]ig|[Aa]rt|[Oo]p)\.(?= (?:[VX]|[IVXL]{{2,6}})\b)",
-        _numbered,
+    *numeric(rule(rf"(?<![\w.])(?P<name>(?i:{'|'.join(_NUMBERED)}))\.(?= ?\d)", _numbered)),
+    *needing(
+        "IVXL",
+        rule(r"(?<![\w.])(?P<name>[Vv]ol|[Cc]h|[Ss]ec|[Ff]ig|[Aa]rt|[Oo]p)\.(?= (?:[VX]|[IVXL]{2,6})\b)", _numbered),
     ),
     rule(rf"(?<![\w.])(?:{_PATTERN})(?!\w)", _always),
     rule(r"(?<![\w.])[Ee]st\.(?= [a-z])", "estimated"),
     rule(r"(?<![\w.])vs(?= )", "versus"),
-    rule(rf"(?<![\w.])(?P<title>{'|'.join(_TITLES)})\.(?=\s+[^\W\d_])", _title),
-    rule(rf"(?<![\w.])(?P<title>{'|'.join(_UNDOTTED_TITLES)})(?=\s[A-Z])", _title),
-    rule(r"(?<![\w.'’])(?P<name>Dr|St)(?:\.(?!\w)|(?=\s[A-Z]))", _doctor_or_saint),
+    *needing(
+        {name[0] for name in _TITLES},
+        rule(rf"(?<![\w.])(?P<title>{'|'.join(_TITLES)})\.(?=\s+[^\W\d_])", _title),
+        rule(rf"(?<![\w.])(?P<title>{'|'.join(_UNDOTTED_TITLES)})(?=\s[A-Z])", _title),
+    ),
+    *needing("DS", rule(r"(?<![\w.'’])(?P<name>Dr|St)(?:\.(?!\w)|(?=\s[A-Z]))", _doctor_or_saint)),
 )

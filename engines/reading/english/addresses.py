@@ -7,7 +7,7 @@ from engines.abbreviations import words
 from engines.reading.english.letters import spelled
 from engines.reading.english.numbers import cardinal, code
 from engines.reading.number_words import digits
-from engines.reading.rules import needing, numeric, rule
+from engines.reading.rules import INNER_DOT, needing, numeric, rule
 
 _MARKS: Final = {
     **{".": "dot", "@": "at", "_": "underscore", "-": "dash", "+": "plus", "/": "slash", "\\": "backslash"},
@@ -146,8 +146,11 @@ _HOST: Final = rf"{_LABEL}(?:\.{_LABEL}){{0,5}}(?::\d{{2,5}})?"
 
 RULES: Final = (
     *needing("@", rule(rf"(?<!\w)[\w.%+-]{{1,64}}@{_LABEL}(?:\.{_LABEL}){{1,4}}(?!\w)", _mail)),
-    rule(rf"(?<!\w)(?:[A-Za-z]{{2,6}}://|[Ww]{{3}}\.){_HOST}{_TAIL}", _web),
-    rule(rf"(?<![\w@.])(?:{_LABEL}\.){{1,4}}(?:{_BARE_DOMAINS})(?::\d{{2,5}})?(?![\w@-])(?!\.\w){_TAIL}", _web),
+    *needing(
+        ("/", INNER_DOT),
+        rule(rf"(?<!\w)(?:[A-Za-z]{{2,6}}://|[Ww]{{3}}\.){_HOST}{_TAIL}", _web),
+        rule(rf"(?<![\w@.])(?:{_LABEL}\.){{1,4}}(?:{_BARE_DOMAINS})(?::\d{{2,5}})?(?![\w@-])(?!\.\w){_TAIL}", _web),
+    ),
     rule(rf"(?<![\w@.])localhost(?::\d{{2,5}})?(?![\w@.-]){_TAIL}", _web),
     *numeric(
         rule(
@@ -163,11 +166,14 @@ RULES: Final = (
         ),
         rule(rf"(?<![\w/.@])(?:{_PART}/){{1,8}}[\w-]{{1,60}}\.(?:{_ENDINGS})(?!\w)", lambda match: _path(match[0])),
     ),
-    rule(
-        rf"(?<![\w/.@])[A-Za-z_][\w-]{{0,60}}(?:\.[\w-]{{1,40}}){{0,3}}\.(?:{_ENDINGS})(?![\w-])(?!\.\w)",
-        lambda m: _file(m[0]),
+    *needing(
+        (INNER_DOT,),
+        rule(
+            rf"(?<![\w/.@])[A-Za-z_][\w-]{{0,60}}(?:\.[\w-]{{1,40}}){{0,3}}\.(?:{_ENDINGS})(?![\w-])(?!\.\w)",
+            lambda m: _file(m[0]),
+        ),
+        rule(rf"(?<![\w.])\.(?:env|gitignore|bashrc|{_ENDINGS})(?!\w)", lambda match: f"dot {_ending(match[0][1:])}"),
     ),
-    rule(rf"(?<![\w.])\.(?:env|gitignore|bashrc|{_ENDINGS})(?!\w)", lambda match: f"dot {_ending(match[0][1:])}"),
     *needing("@", rule(r"(?<![\w@])@[A-Za-z_](?:[\w.]{0,40}\w)?", _handle)),
     *needing(
         "#",

@@ -5,7 +5,7 @@ from typing import Final
 
 from engines.reading.english.numbers import DASH, START, cardinal, code, ordinal_words, plural, year_words
 from engines.reading.number_words import whole
-from engines.reading.rules import Rule, after, before, numeric, rule, stopped
+from engines.reading.rules import Rule, after, before, needing, numeric, rule, stopped
 
 MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
@@ -177,12 +177,15 @@ def rules(order: str) -> tuple[Rule, ...]:
         ),
     )
     names = (
-        rule(rf"(?<!\w)(?P<first>{_MONTH}|{_DAY}) ?{DASH} ?(?P<last>{_MONTH}|{_DAY})(?!\w)", _name_range),
-        rule(rf"(?<!\w)(?:{_SHORT})(?:\.(?!\w)|(?= (?:{_YEAR})))", _name),
-        rule(
-            rf"(?<!\w)(?:Mon|Tues|Tue|Wed|Thurs|Thur|Thu|Fri|Sat|(?<=& )Sun|(?<=and )Sun|(?<=on )Sun)\.(?!\w)"
-            rf"|(?<!\w){_DAY}(?=,? (?:{_MONTH}|\d))",
-            _name,
+        *needing(
+            "JFMASONDTW",
+            rule(rf"(?<!\w)(?P<first>{_MONTH}|{_DAY}) ?{DASH} ?(?P<last>{_MONTH}|{_DAY})(?!\w)", _name_range),
+            rule(rf"(?<!\w)(?:{_SHORT})(?:\.(?!\w)|(?= (?:{_YEAR})))", _name),
+            rule(
+                rf"(?<!\w)(?:Mon|Tues|Tue|Wed|Thurs|Thur|Thu|Fri|Sat|(?<=& )Sun|(?<=and )Sun|(?<=on )Sun)\.(?!\w)"
+                rf"|(?<!\w){_DAY}(?=,? (?:{_MONTH}|\d))",
+                _name,
+            ),
         ),
     )
     eras = (

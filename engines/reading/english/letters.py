@@ -8,7 +8,7 @@ from typing import Final
 
 from engines.abbreviations import STARTERS
 from engines.reading.english.numbers import cardinal, code, year_words
-from engines.reading.rules import after, before, rule, stopped
+from engines.reading.rules import INNER_DOT, after, before, needing, numeric, rule, stopped
 
 _WORDS: Final = {
     "AWS": "A W S",
@@ -145,13 +145,16 @@ _KNOWN: Final = "|".join(re.escape(name) for name in sorted(_WORDS, key=len, rev
 
 RULES: Final = (
     rule(rf"(?<![\w/.@])(?:{_KNOWN})(?![\w/@]|\.\w)", lambda match: _WORDS[match[0]]),
-    rule(r"(?<!\w)VS(?= Code\b)", "V S"),
-    rule(r"(?<!\w)WHO(?!\w)", _who),
-    rule(r"(?<![\w'’])A(?![\w'’]|\.\w)", _grade_a),
-    rule(r"(?<![\w.])[vV](?P<number>\d{1,4}(?:\.\d{1,6}){0,4})(?![\w.]\w)(?!\w)", _v),
-    rule(r"(?<![\w.,:/$€£-])\d{1,4}(?:\.\d{1,6}){1,4}(?!\w)(?!\.\d)", _after_product),
-    rule(r"(?<![\w.])[A-Z]{1,5}(?:&[A-Z]{1,5}){1,2}(?!\w)", _ampersand),
-    rule(r"(?<![\w.])(?:(?:[^\W\d_]\.){2,6}|Ph\.D\.|Ph\.D(?=\W|$))(?!\w)", _dotted),
+    *needing("V", rule(r"(?<!\w)VS(?= Code\b)", "V S")),
+    *needing("W", rule(r"(?<!\w)WHO(?!\w)", _who)),
+    *needing("A", rule(r"(?<![\w'’])A(?![\w'’]|\.\w)", _grade_a)),
+    *numeric(rule(r"(?<![\w.])[vV](?P<number>\d{1,4}(?:\.\d{1,6}){0,4})(?![\w.]\w)(?!\w)", _v)),
+    *numeric(rule(r"(?<![\w.,:/$€£-])\d{1,4}(?:\.\d{1,6}){1,4}(?!\w)(?!\.\d)", _after_product)),
+    *needing("&", rule(r"(?<![\w.])[A-Z]{1,5}(?:&[A-Z]{1,5}){1,2}(?!\w)", _ampersand)),
+    *needing(
+        (INNER_DOT,),
+        rule(r"(?<![\w.])(?:(?:[^\W\d_]\.){2,6}|Ph\.D\.|Ph\.D(?=\W|$))(?!\w)", _dotted),
+    ),
     rule(r"(?<![\w.'’])[A-Z]\.(?= )", _initial),
 )
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from engines.abbreviations import STARTERS, words
 from engines.reading.number_words import cardinal, ordinal
-from engines.reading.rules import after, before, rule
+from engines.reading.rules import after, before, needing, rule
 
 _VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50}
 _CANONICAL: Final = r"(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
@@ -72,5 +72,5 @@ def _small(match: re.Match[str]) -> str | None:
 
 RULES: Final = (
     rule(r"(?<![\w.'’-])(?:i{2,3}|iv|vi{1,3}|ix|xi{1,3}|xi?v|xvi{1,3}|xi?x)(?!\w|-\w|['’]\w)", _small),
-    rule(rf"(?<![\w.'’-])(?=[IVXL]){_CANONICAL}(?!\w|-\w|['’](?!s\b)\w|\.[A-Z])", _numeral),
+    *needing("IVXL", rule(rf"(?<![\w.'’-])(?=[IVXL]){_CANONICAL}(?!\w|-\w|['’](?!s\b)\w|\.[A-Z])", _numeral)),
 )
