@@ -229,6 +229,12 @@ def test_the_network_with_durations_gives_the_same_spectra() -> None:
         assert np.array_equal(ours, theirs)
 
 
+def test_no_plan_of_memory_is_kept_for_each_length() -> None:
+    """What it would take is printed by `python -m tests.bench.hibari_memory`."""
+    options = network._open(NETWORK_FILE.read_bytes()).get_session_options()
+    assert not options.enable_mem_pattern
+
+
 # -- what else may come ------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ class SessionOptions:
     intra_op_num_threads: int
     inter_op_num_threads: int
     log_severity_level: int
+    enable_mem_pattern: bool
 
 class InferenceSession:
     def __init__(
