@@ -218,9 +218,9 @@ class LlmSettings(msgspec.Struct, frozen=True):
     """Open streams and chats at once; above it an error, or 503."""
     remembered: Annotated[int, Meta(ge=0)] = 8
     """Chats over HTTP whose cache is kept when they are over, for their next turn."""
-    step_ms: Annotated[float, Meta(gt=0)] = 100.0
-    """What a step may take, in milliseconds, where a prompt is read beside others who write: less lets them wait less,
-    and the prompt longer."""
+    step_ms: Annotated[float, Meta(gt=0)] = 150.0
+    """How long others wait for a token at most, in milliseconds, while a prompt is read beside them, as far as their
+    own steps leave it any time: less lets them wait less, and the prompt longer."""
     origins: tuple[str, ...] = ()
     """[Pages](llm.md#pages-of-other-servers) that may talk to this server beside those that the speech server serves:
     `https://example.com`; a `*` stands for any part, one alone for every page."""

@@ -39,7 +39,7 @@ logger = logging.getLogger("tiding.engine")
 
 
 class TextLimits(msgspec.Struct, frozen=True):
-    """What the engine allows. `step_ms` is what a step may take where prompts are read beside those who write;
+    """What the engine allows. `step_ms` is how long those who write may wait where prompts are read beside them;
     `remembered` is how many sessions stay in the cache when they are over, of those that ask for it.
     """
 
@@ -47,7 +47,7 @@ class TextLimits(msgspec.Struct, frozen=True):
     max_client_sessions: int = 0  # of one client; 0: all of them
     max_line: int | None = None  # newcomers that may wait for a slot; None: any number
     max_wait_s: float | None = None  # a newcomer for a slot; None: any time
-    step_ms: float = 100.0
+    step_ms: float = 150.0
     remembered: int = 8
 
 
@@ -283,9 +283,12 @@ class TextEngine:
         try:
             while (step := scheduler.next_step()) is not None:
                 breaks.take(step)
-                if step.reading is not None:
-                    stepper.read(step.reading, breaks.breathe)
-                    scheduler.finish_reading(step.reading)
+                if (reading := step.reading) is not None:
+                    breaks.begin_piece()
+                    stepper.read(reading, breaks.breathe)
+                    if scheduler.note_read(reading):
+                        stepper.bring_in(reading.job, breaks.breathe_early)
+                    scheduler.finish_reading(reading)
         finally:
             stepper.close()
 

@@ -157,11 +157,18 @@ class Scheduler(Generic[Key]):
             step = None if self._is_closed else self._plan()
             return None if step is None or step.is_empty else step
 
+    def note_read(self, reading: Reading[Key]) -> bool:
+        """A piece was read, of what may have been rewritten meanwhile. True: all of the prompt has been, but for its
+        last token. Until `finish_reading` its job is still in the middle of it.
+        """
+        with self._condition:
+            reading.job.sequence.note_read(reading.run)
+            return reading.job.sequence.num_missing == 1
+
     def finish_reading(self, reading: Reading[Key]) -> None:
-        """A piece was read, of what may have been rewritten meanwhile."""
+        """Whoever has been read to the end writes from now on, and another may be read."""
         with self._condition:
             self._is_reading = False
-            reading.job.sequence.note_read(reading.run)
             if reading.job.sequence.num_missing == 1 or reading.job.is_closed:
                 self._aside = None
 
@@ -234,7 +241,7 @@ class Scheduler(Generic[Key]):
 
     def _rows(self) -> tuple[list[Row[Key]], Reading[Key] | None, list[Copy]]:
         running = self._slots.running
-        writers = [job for job in running if job.has_begun and job.sequence.num_missing == 1]
+        writers = [job for job in running if job.has_begun and job.sequence.num_missing == 1 and job is not self._aside]
         rows = [_row(job, 1) for job in writers]
         prompts = [job for job in running if job not in writers]
         room = self._batch_size - len(writers)

@@ -52,6 +52,17 @@ class Stepper:
             self._in_reader = job
         reader.read(run.start, run.tokens, breathe)
 
+    def bring_in(self, job: Job[TextSession], breathe: Callable[[], None]) -> None:
+        """What was read of a prompt goes to its slot. That takes as long as a step, or two: in front of each of its
+        halves `breathe` may take one.
+        """
+        breathe()
+        self._leave_reader()
+        breathe()
+        slot = job.slot  # its session may end meanwhile: then what comes there is put away in front of the next step
+        if slot is not None and job.is_aside and self._cache.bring_back(job, slot):
+            self._on_back(job)
+
     def draw(self, row: Row[TextSession]) -> bytes | None:
         """What the next token of a sequence writes. None: it ends the answer."""
         job = row.job

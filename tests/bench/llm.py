@@ -42,7 +42,7 @@ TOPICS: Final = ("the sea", "bread", "old bridges", "the moon", "bees", "trains"
 NUM_TOKENS: Final = 150
 NUM_SESSIONS: Final = 8
 LONG_PROMPT_TOKENS: Final = 2000
-BESIDE: Final[tuple[tuple[float, bool], ...]] = ((50, True), (100, True), (150, True), (100, False))
+BESIDE: Final[tuple[tuple[float, bool], ...]] = ((100, True), (150, True), (200, True), (150, False))
 """Budgets in ms, and whether the prompt is read aside."""
 
 

@@ -92,11 +92,8 @@ class Bench:
             if job.is_aside:
                 if job is self.in_reader:
                     self._leave_reader()
-                if self._num_used() + len(self.aside[job.owner]) > self.num_cells:
+                if not self._bring_back(job, slot):
                     return False
-                assert not self.held[slot], "what comes back finds an empty slot"
-                self.held[slot] = self.aside.pop(job.owner)
-                self.scheduler.note_back(job)
         for row in step.rows:
             assert len(self.held[row.run.slot]) >= row.run.start, "a run goes on from what the slot holds"
             del self.held[row.run.slot][row.run.start :]
@@ -121,7 +118,21 @@ class Bench:
         assert self.reader[: run.start] == job.sequence.tokens[: run.start], "a piece goes on from what was read"
         breathe()
         self.reader[run.start :] = run.tokens
+        if self.scheduler.note_read(reading):
+            breathe()
+            self._leave_reader()
+            breathe()
+            if job.slot is not None and job.is_aside:
+                self._bring_back(job, job.slot)
         self.scheduler.finish_reading(reading)
+
+    def _bring_back(self, job: Job[str], slot: int) -> bool:
+        if self._num_used() + len(self.aside[job.owner]) > self.num_cells:
+            return False
+        assert not self.held[slot], "what comes back finds an empty slot"
+        self.held[slot] = self.aside.pop(job.owner)
+        self.scheduler.note_back(job)
+        return True
 
     def _leave_reader(self) -> None:
         if (job := self.in_reader) is not None:

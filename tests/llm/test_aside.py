@@ -13,7 +13,7 @@ import pytest
 from engines.errors import SessionClosed
 from engines.llm.breaks import MIN_SHARE, Breaks
 from engines.llm.engine import TextLimits
-from engines.llm.fake import FakeText
+from engines.llm.fake import FakeReader, FakeText
 from engines.llm.jobs import Job, Row, Step
 from engines.llm.model import Run
 from engines.llm.types import ChunkEnd, Pause, Token
@@ -45,31 +45,63 @@ async def test_alone_a_book_is_read_in_batches() -> None:
         assert reads(model)[:3] == [BATCH] * 3
 
 
-async def test_others_write_in_the_middle_of_a_book() -> None:
+async def read_beside_a_writer(watch: Callable[[FakeText, FakeReader], None]) -> None:
+    """A book is read to its first token, beside one who writes. What is watched begins with it."""
     limits = TextLimits(step_ms=0.001)
     async with running(reads_aside=True, batch_size=BATCH, limits=limits, script=_endless) as (engine, model):
         writer, book = await opened(engine), await opened(engine, BOOK)
         async with writer, book:
             await chunk(writer, Pause(max_tokens=1))
-            reader = model.reader
-            assert reader is not None
-            beside: list[tuple[int, int]] = []  # tokens that were read, steps that were taken meanwhile
-            read = reader.read
-
-            def note(start: int, tokens: Sequence[int], breathe: Callable[[], None]) -> None:
-                before = len(model.batches)
-                read(start, tokens, breathe)
-                beside.append((len(tokens), len(model.batches) - before))
-
-            reader.read = note  # type: ignore[method-assign]
+            assert model.reader is not None
+            watch(model, model.reader)
             writing = asyncio.create_task(chunk(writer, Pause(max_tokens=400)))
             await until(lambda: engine.num_running == 1, "it writes")
             await chunk(book, Pause(max_tokens=1))
-            assert beside
-            assert all(num_steps == num_tokens for num_tokens, num_steps in beside), "one in front of each token"
             writer.close()
             with suppress(SessionClosed):  # unless it has written all of it by now
                 await writing
+
+
+async def test_others_write_in_the_middle_of_a_book() -> None:
+    beside: list[tuple[int, int]] = []  # tokens that were read, steps that were taken meanwhile
+
+    def watch(model: FakeText, reader: FakeReader) -> None:
+        read = reader.read
+
+        def note(start: int, tokens: Sequence[int], breathe: Callable[[], None]) -> None:
+            before = len(model.batches)
+            read(start, tokens, breathe)
+            beside.append((len(tokens), len(model.batches) - before))
+
+        reader.read = note  # type: ignore[method-assign]
+
+    await read_beside_a_writer(watch)
+    assert beside
+    assert all(num_steps == num_tokens for num_tokens, num_steps in beside), "one in front of each token"
+
+
+async def test_others_write_in_front_of_each_half_of_its_way_into_the_cache() -> None:
+    """It may take as long as a step to save what was read, and to load it."""
+    done: list[str] = []
+
+    def watch(model: FakeText, reader: FakeReader) -> None:
+        for owner, name in ((reader, "read"), (reader, "save"), (model, "load"), (model, "decode")):
+            _note_ends(owner, name, done)
+
+    await read_beside_a_writer(watch)
+    loaded = done.index("load")
+    assert done[loaded - 4 : loaded + 1] == ["read", "decode", "save", "decode", "load"]
+
+
+def _note_ends(owner: Any, name: str, done: list[str]) -> None:
+    method = getattr(owner, name)
+
+    def noted(*arguments: Any) -> Any:
+        result = method(*arguments)
+        done.append(name)
+        return result
+
+    setattr(owner, name, noted)
 
 
 def _endless(conversation: str) -> list[str]:
@@ -123,26 +155,66 @@ def _step(has_rows: bool) -> Step[Any]:
     return Step([], [], [], [], [], [Row(job, Run(0, 0, [1], draws=True))] if has_rows else [])
 
 
-def test_a_step_begins_every_so_often_and_the_reading_has_its_share() -> None:
-    now, took = [0.0], [0.03]
-    began: list[float] = []
+class Clock:
+    """Steps that take `took_s`, of which the times are noted at which they end."""
 
-    def take(_: Step[Any]) -> None:
-        began.append(now[0])
-        now[0] += took[0]
+    def __init__(self, wait_ms: float, took_s: float) -> None:
+        self.now_s = 0.0
+        self.took_s = took_s
+        self.ends_s: list[float] = []
+        self.breaks = Breaks(wait_ms, self._take, lambda: _step(True), lambda: self.now_s)
 
-    breaks = Breaks(100, take, lambda: _step(True), lambda: now[0])
-    for _ in range(1000):
-        breaks.breathe()
-        now[0] += 0.001
-    gaps = [later - earlier for earlier, later in pairwise(began)]
-    assert all(0.0999 <= gap <= 0.1021 for gap in gaps)
-    took[0], began[:] = 0.2, []
-    for _ in range(1000):
-        breaks.breathe()
-        now[0] += 0.001
-    gaps = [later - earlier for earlier, later in pairwise(began)]
-    assert all(0.1999 + MIN_SHARE * 0.1 <= gap <= 0.2021 + MIN_SHARE * 0.1 for gap in gaps)
+    def read(self, num_pieces: int, between_s: Sequence[float]) -> None:
+        """Pieces with so much time between two breaths."""
+        for _ in range(num_pieces):
+            self.breaks.begin_piece()
+            for rest_s in between_s:
+                self.breaks.breathe()
+                self.now_s += rest_s
+
+    @property
+    def waits_s(self) -> list[float]:
+        return [later - earlier for earlier, later in pairwise(self.ends_s)]
+
+    def _take(self, _: Step[Any]) -> None:
+        self.now_s += self.took_s
+        self.ends_s.append(self.now_s)
+
+
+def test_nobody_waits_longer_for_a_token_than_is_allowed_and_not_much_less() -> None:
+    clock = Clock(100, 0.03)
+    clock.read(10, [0.001] * 100)
+    assert all(0.085 <= wait <= 0.095 for wait in clock.waits_s)
+    assert len(clock.waits_s) > 10
+
+
+def test_a_breath_that_is_nearer_than_the_next_is_taken_although_it_is_early() -> None:
+    clock = Clock(100, 0.03)
+    clock.read(10, [0.002, 0.03, 0.001, 0.012] * 10)
+    assert all(0.0749 <= wait <= 0.1051 for wait in clock.waits_s[5:])  # 90 ms, and half of 30 either way
+
+
+def test_the_reading_has_its_share_however_long_steps_take() -> None:
+    clock = Clock(100, 0.2)
+    clock.read(10, [0.001] * 100)
+    assert all(0.1999 + MIN_SHARE * 0.1 <= wait <= 0.2021 + MIN_SHARE * 0.1 for wait in clock.waits_s)
+
+
+def test_who_writes_alone_waits_for_a_few_of_its_own_steps() -> None:
+    clock = Clock(100, 0.004)
+    clock.read(10, [0.001] * 100)
+    assert all(0.020 <= wait <= 0.030 for wait in clock.waits_s)
+
+
+def test_in_front_of_what_cannot_be_interrupted_a_step_is_taken_early() -> None:
+    clock = Clock(100, 0.03)
+    clock.breaks.breathe()
+    clock.now_s += 0.005
+    clock.breaks.breathe_early()
+    assert clock.waits_s == []
+    clock.now_s += 0.008
+    clock.breaks.breathe_early()
+    assert clock.waits_s == pytest.approx([0.043])
 
 
 def test_while_nobody_writes_it_is_asked_at_every_break() -> None:
@@ -189,13 +261,15 @@ async def test_the_real_model_thinks_of_a_book_what_it_thinks_of_it_read_at_once
     num_breaths = [0]
 
     def breathe() -> None:
-        model.decode([Run(1, 50 + num_breaths[0], [words[num_breaths[0]]], draws=True)])
         num_breaths[0] += 1
+        step, rest = divmod(num_breaths[0], 8)
+        if not rest:
+            model.decode([Run(1, 49 + step, [words[step]], draws=True)])
 
     model.reader.begin(None)
     for start in range(0, 399, 128):
         model.reader.read(start, words[start : min(start + 128, 399)], breathe)
-    assert num_breaths[0] > 100
+    assert num_breaths[0] > 800
     saved = model.reader.save(399)
     model.truncate(1, 0)
     assert model.load(0, saved)

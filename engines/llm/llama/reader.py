@@ -11,9 +11,10 @@ from engines.llm.llama.batch import Batch
 from engines.llm.llama.vocabulary import Gguf
 from engines.llm.model import Run
 
-_OPERATIONS: Final = 16
-"""So many are computed between two breaths: a sixtieth of a batch, 5 ms with SmolLM2-135M on two cores. What a breath
-costs does not show."""
+_OPERATIONS: Final = 4
+"""So many are computed between two breaths, of some 900 in a batch: what others wait for is the longest of them, for
+18 to 24 ms with SmolLM2-135M behind 1 800 tokens on two slow cores, and for 40 with 16 operations. What a breath costs
+does not show. Printed by `python -m tests.bench.llm_steps`."""
 
 
 class LlamaReader:
