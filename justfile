@@ -7,6 +7,7 @@ python := root / ".venv/bin/python"
 just := quote(just_executable()) + " --justfile " + quote(justfile())
 
 # List the recipes
+on_all_cores := quote(python) + " -m pytest --numprocesses auto --dist worksteal"
 default:
     @{{just}} --list --unsorted
 
@@ -63,11 +64,21 @@ serve-llm: setup-llm
 
 # Run the tests, or those that pytest's arguments choose; ends with what it leaves out
 test *args: setup-test
-    @status=0; {{quote(python)}} -m pytest "$@" || status=$?; {{just}} _left-out; exit $status
+    #!/usr/bin/env bash
+    set -euo pipefail
+    status=0
+    if (($#)); then
+        {{quote(python)}} -m pytest "$@" || status=$?
+    else
+        {{on_all_cores}} -m "not alone" || status=$?
+        {{quote(python)}} -m pytest -m alone || status=$?
+    fi
+    {{just}} _left-out
+    exit $status
 
 # Run the tests that need neither a real server for long nor the recogniser, on all cores (about a minute)
 test-fast *args: setup-test
-    @{{quote(python)}} -m pytest --numprocesses auto --dist worksteal -m "not slow and not recogniser" "$@"
+    @{{on_all_cores}} -m "not slow and not recogniser" "$@"
 
 # Test Magpie against NeMo's own, and check its types: on a CPU in .venv-magpie, or in .venv where `setup-magpie` was run
 test-magpie *args: setup-test
@@ -81,7 +92,7 @@ test-magpie *args: setup-test
     status=0
     PYRIGHT_PYTHON_GLOBAL_NODE=off PYRIGHT_PYTHON_IGNORE_WARNINGS=1 \
         "$python" -m pyright --project typings/magpie.json --pythonpath "$python" || status=$?
-    "$python" -m pytest --override-ini testpaths=tests/magpie "$@" || status=$?
+    "$python" -m pytest --numprocesses auto --dist worksteal --override-ini testpaths=tests/magpie "$@" || status=$?
     exit $status
 
 # Test in a real browser, and with ffmpeg itself (installs Debian's Chromium and ffmpeg where it may)

@@ -9,7 +9,7 @@ from tests.bench.speech_page import page
 from tests.bench.speech_results import Alone, Crowd, ModeResult
 from tests.bench.speech_run import Plan
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 NUM_TRIES = 3
 """A machine that is busy with something else may spoil a measurement. The bars stay where they are."""

@@ -17,6 +17,8 @@ from tests.bench.speech_results import Crowd, Results
 from tests.bench.speech_run import QUICK, Plan
 from tests.bench.speech_stages import ARRIVED, FIRST_SENT, PREFILL, READY, RECEIVED
 
+pytestmark = pytest.mark.alone
+
 MAX_PICTURE_BYTES = 150_000
 
 

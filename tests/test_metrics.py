@@ -21,6 +21,8 @@ from tests.running import until
 from tests.scraping import Growth, scrape
 from tests.serving import Served, serve_here
 
+pytestmark = pytest.mark.alone
+
 TEXT = "The metrics must add up. Whatever was heard was counted, and nothing else was!"
 MODES = ("batch", "stream", "adaptive", "websocket")
 

@@ -4,6 +4,8 @@ import pytest
 
 from tests.bench.scheduler import measure
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("is_alone", [True, False])
 async def test_the_time_between_steps_of_all_slots_is_measured(is_alone: bool) -> None:

@@ -20,6 +20,8 @@ from engines.model import Wake
 from tests.running import num_steps, until, until_idle
 from tests.serving import Embedded, Served, serve_here
 
+pytestmark = pytest.mark.alone
+
 LONG = "This sentence goes on for quite a while, and there are many more behind it. " * 250  # a quarter of an hour
 SHORT = "This one is short. And so is this one."
 NUM_STILL = 50  # looks, a millisecond and more apart, in which a server that is blocked makes nothing

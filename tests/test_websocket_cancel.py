@@ -13,6 +13,8 @@ from tests.hearing import Listener, audio_of, kinds_of, listen, spoken
 from tests.running import until
 from tests.serving import Served, serve_here
 
+pytestmark = pytest.mark.alone
+
 SHORT = "Good morning."
 LONG = "This sentence goes on and on, and it does not end before it has said all that it has to say about itself."
 LONGER = " ".join([LONG] * 6)

@@ -17,6 +17,8 @@ from tests.hearing import Listener, Message, audio_of, heard_in, kinds_of, liste
 from tests.running import until, until_idle
 from tests.serving import Served, serve_here
 
+pytestmark = pytest.mark.alone
+
 SHORT = "Good morning."
 LONG = "This sentence goes on and on, and it does not end before it has said all that it has to say about itself."
 MANNERS: dict[str | None, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from tests.contract import BYTES_PER_SAMPLE
 from tests.hearing import Listener, listen, spoken
 from tests.serving import Served
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 LONG = "This sentence goes on and on, and it does not end before it has said all that it has to say about itself."
 SHORT = "Good morning."

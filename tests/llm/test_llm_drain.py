@@ -18,6 +18,7 @@ from tests.launching import Launch, Launched, launching, processes_of
 from tests.llm.talking import ASKING, Served, Talker, is_end, talk
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     pytest.mark.skipif(find_spec("llama_cpp") is None, reason="llama.cpp is not installed"),
 ]

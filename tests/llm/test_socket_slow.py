@@ -16,6 +16,8 @@ from tests.llm.served import tell
 from tests.llm.talking import ASKING, Embedded, Served, serve_here, talk
 from tests.running import until
 
+pytestmark = pytest.mark.alone
+
 NUM_STREAMS = 40
 LONG = "long " * 300  # characters of a token: what is sent soon fills the buffers on the way
 NUM_STILL = 50  # looks, a millisecond and more apart, in which a server that is blocked does nothing

@@ -12,7 +12,7 @@ from tests.llm.talking import Served
 from tests.serving import Served as Speech
 from tests.talking import PATH, Talk, Timeline
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 pytest.importorskip("llama_cpp")
 
 QUESTION = "Why is the sky blue?"

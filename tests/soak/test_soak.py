@@ -5,6 +5,7 @@ import pytest
 from tests.soak.__main__ import main
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # the unruly leave nothing in order
 ]
