@@ -1,7 +1,8 @@
 """Granian's main process: it lets its worker drain before it ends, and starts another one when the worker has died.
 
 Leans on Granian 2.8: `signal_handler_interrupt` is called for SIGINT and SIGTERM, `signal_handler_reload` for SIGHUP;
-`interrupt_children` are the workers that have ended, and `respawn_failed_workers` is read then.
+`main_loop_interrupt` is what the main loop waits for; `interrupt_children` are the workers that have ended, and
+`respawn_failed_workers` is read then.
 `tests/test_supervisor.py` pins all of it with real processes.
 """
 
@@ -20,6 +21,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels, logger
 from granian.server.mp import MPServer
 
+from app.end_requests import EndRequests
 from app.status import GAVE_UP
 from app.worker import TELLS_OF_DRAIN
 
@@ -28,6 +30,8 @@ END_S: Final = 8.0
 
 KILL_TIMEOUT_S: Final = 2
 """For a worker that did not end in time to do so after all."""
+
+LOOK_EVERY_S: Final = 0.1
 
 MAX_DEATHS: Final = 5
 DEATHS_WITHIN_S: Final = 60.0
@@ -61,11 +65,26 @@ class Worker(Protocol):
     def join(self, timeout: float | None = None) -> None: ...
 
 
+class Interrupt(threading.Event):
+    """What Granian's main loop waits for. Handlers of signals run in the main thread, and it sleeps on where another
+    thread was interrupted in its place, as may be when two signals come at once: so it looks up now and then.
+    """
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(LOOK_EVERY_S):
+            pass
+        return True
+
+
 class Supervisor(MPServer):
     """One worker: a device has one owner.
 
-    The first SIGTERM, SIGINT or SIGHUP (or what the worker tells of) is a drain of `drain_s` at most, another one ends
-    the worker at once. Exit status 0: the worker has drained and ended by itself.
+    The first SIGTERM, SIGINT or SIGHUP (or what the worker tells of) is a drain of `drain_s` at most; another signal
+    ends the worker at once, but not the first one after a drain that began by other means: who asks over HTTP may go on
+    to send it, and where a whole group is asked, the worker may have told of it before our own signal is seen. Exit
+    status 0: the worker has drained and ended by itself.
     """
 
     pid: int | None
@@ -86,8 +105,10 @@ class Supervisor(MPServer):
             log_level=LogLevels.info,
             log_dictconfig=log_dictconfig,
         )
+        self.main_loop_interrupt = Interrupt()
         self._drain_s = drain_s
         self._is_draining = False
+        self._requests = EndRequests()
         self._is_deaf_to_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup leaves it
 
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
@@ -97,7 +118,7 @@ class Supervisor(MPServer):
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         if os.getpid() != self.pid:  # a worker has this handler until it has its own: it serves nobody yet
             os._exit(0)
-        if self._is_draining:
+        if self._requests.take():
             logger.info("Ending at once")
             for worker in self.wrks:
                 worker.kill()
@@ -134,7 +155,7 @@ class Supervisor(MPServer):
         if self._is_draining:
             return
         self._is_draining = True
-        logger.info("Draining: a second signal ends it at once")
+        logger.info("Draining: another signal ends it at once")
         for worker in self.wrks:
             worker.terminate()
         # In a thread: a signal's handler may not wait.

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from app.child import STOP_S, Child, Say
+from app.end_requests import EndRequests
 from app.logs import relayed
 from app.stand_in import StandIn
 
@@ -50,8 +51,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def serve_together(plan: Plan) -> int:
-    """Serve until SIGINT, SIGTERM or SIGHUP, of which a second one ends it by force. The exit status is that of the
-    speech server; its end is the end of everything.
+    """Serve until SIGINT, SIGTERM or SIGHUP; another one of those ends it by force (`EndRequests`). The exit status is
+    that of the speech server; its end is the end of everything.
     """
     return asyncio.run(Together(plan).serve())
 
@@ -64,6 +65,7 @@ class Together:
         self._children: set[Child] = set()
         self._speech: Child | None = None
         self._is_stopped = asyncio.Event()
+        self._requests = EndRequests()
         self._stand_in = StandIn(*plan.llm_address)
 
     async def serve(self) -> int:
@@ -107,7 +109,7 @@ class Together:
                 loop.add_signal_handler(number, self._stop)
 
     def _stop(self) -> None:
-        if self._is_stopped.is_set():
+        if self._requests.take():
             for child in self._children:
                 child.kill()
         self._is_stopped.set()

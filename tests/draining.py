@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
@@ -15,6 +16,10 @@ TEXT: Final = (
     "The ferry leaves the harbour at a quarter past seven. It takes forty minutes to the first island, where most "
     "people get off. The others stay on board, and drink their coffee. Nobody is in a hurry here."
 )
+
+READ_BYTES: Final = 65536
+SLOW_READER: Final = "HTTP stream, slow reader"
+SLOW_READER_PAUSE_S: Final = 0.3
 
 
 class Ending(msgspec.Struct):
@@ -69,6 +74,15 @@ def by_socket(mode: str, *, send_rate: float = 4.0, begun: asyncio.Event | None 
     return _unbroken(listen)
 
 
+async def begin_to_speak(url: str, *, send_rate: float) -> asyncio.Future[Ending]:
+    """Somebody on a socket, who is heard already."""
+    begun = asyncio.Event()
+    speaking = asyncio.ensure_future(by_socket("stream", send_rate=send_rate, begun=begun)(url))
+    async with asyncio.timeout(20):
+        await begun.wait()
+    return speaking
+
+
 async def holding(url: str) -> Ending:
     """Opens a socket and says nothing."""
     async with connect(f"{url.replace('http', 'ws')}/ws/tts/stream") as socket:
@@ -107,7 +121,7 @@ def _client(url: str) -> httpx.AsyncClient:
 async def _read(response: httpx.Response, pause_s: float) -> Ending:
     ending = Ending(b"", [], response.status_code, 0.0)
     try:
-        async for data in response.aiter_raw(65536):
+        async for data in response.aiter_raw(READ_BYTES):
             ending.audio += data
             await asyncio.sleep(pause_s)
     except httpx.TransportError:
@@ -132,7 +146,14 @@ LISTENERS: Final[dict[str, Listen]] = {
     "socket, stream": by_socket("stream"),
     "socket, batch, slowly": by_socket("batch", send_rate=2.0),
     "HTTP stream": by_post("/v1/audio/speech/stream"),
-    "HTTP stream, slow reader": by_post("/v1/audio/speech/stream", pause_s=0.3, sample_rate=48000),
+    SLOW_READER: by_post("/v1/audio/speech/stream", pause_s=SLOW_READER_PAUSE_S, sample_rate=48000),
     "HTTP batch": by_post("/v1/audio/speech", response_format="wav"),
     "HTTP adaptive": _unbroken(_append_and_listen),
 }
+
+
+def rests_s(name: str, ending: Ending) -> float:
+    """For how long one of them rested between its reads at most: what lay with its own system is read before it sees an
+    end.
+    """
+    return SLOW_READER_PAUSE_S * math.ceil(len(ending.audio) / READ_BYTES) if name == SLOW_READER else 0.0

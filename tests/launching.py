@@ -95,11 +95,13 @@ def launching(tmp_path: Path) -> Iterator[Launch]:
         launched.append(Launched(process, log, *(f"http://127.0.0.1:{port}" for port in ports.values())))
         return launched[-1]
 
-    yield launch
-    for one in launched:
-        for process in processes_of(one):
-            os.kill(process, signal.SIGKILL)
-        one.process.wait(END_S)
+    try:
+        yield launch
+    finally:
+        for one in launched:
+            for process in processes_of(one):
+                os.kill(process, signal.SIGKILL)
+            one.process.wait(END_S)
 
 
 def processes_of(launched: Launched) -> list[int]:

@@ -1,11 +1,13 @@
 """Both servers with one command, as real processes: who waits for whom, what ends what, and what is left behind."""
 
+import asyncio
 import json
 import os
 import re
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from textwrap import dedent
@@ -15,6 +17,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from app.end_requests import SAME_S
+from tests.draining import begin_to_speak
 from tests.launching import SLOW_OR_BROKEN_MODEL, Launch, Launched, assert_refused, launching, processes_of
 from tests.serving import ROOT
 
@@ -232,11 +236,24 @@ def test_a_signal_ends_an_installation_and_all_that_it_has_started(together: Tog
     assert_refused(launched, status=0)
 
 
-def test_a_second_signal_ends_what_does_not_want_to(together: Together) -> None:
+async def test_a_signal_that_comes_twice_at_once_lets_both_finish(together: Together) -> None:
+    """As where a service manager hangs up as well, or a parent passes on what it got."""
+    launched = together()
+    await asyncio.to_thread(until_both_serve, launched)
+    speaking = await begin_to_speak(launched.url, send_rate=8.0)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # two of one number might become one on their way
+        launched.process.send_signal(number)
+    ending = await speaking
+    assert (ending.kinds[-1], ending.code) == ("done", 1001)
+    await asyncio.to_thread(assert_refused, launched, status=0)
+
+
+def test_another_signal_ends_what_does_not_want_to(together: Together) -> None:
     launched = together(setup=["bash", "-c", "trap 'echo no' TERM; echo compiling; while :; do sleep 1000; done"])
     until_llm_says(launched, "compiling")
     launched.process.send_signal(signal.SIGINT)
     launched.until_said("llm    | no")
+    time.sleep(1.2 * SAME_S)
     launched.process.send_signal(signal.SIGINT)
     assert launched.wait() in (0, 137)  # the speech server may have ended by then, or not
     assert processes_of(launched) == []

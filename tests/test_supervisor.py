@@ -12,12 +12,16 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from app.end_requests import SAME_S, EndRequests
 from app.status import GAVE_UP
 from app.supervisor import DEATHS_WITHIN_S, MAX_DEATHS, Deaths
-from tests.draining import LISTENERS, Ending, by_post, by_socket, hear, holding
+from app.worker import TELLS_OF_DRAIN
+from tests.draining import LISTENERS, SLOW_READER, begin_to_speak, by_post, hear, holding, rests_s
 from tests.launching import Launch, Launched, launching, processes_of
 from tests.serving import Served
 from tests.test_watchdog import Clock
+
+pytestmark = pytest.mark.alone
 
 BREAKABLE_MODEL = '''
     """Imported at start-up (sitecustomize): `fake` is a model that breaks on one word and hangs on another."""
@@ -62,15 +66,6 @@ def refusal(launched: Launched) -> tuple[int, str, bool]:
     return refused.status_code, refused.json()["error"]["code"], "Retry-After" in refused.headers
 
 
-async def begin_to_speak(launched: Launched, *, send_rate: float) -> asyncio.Future[Ending]:
-    """Somebody on a socket, who is heard already."""
-    begun = asyncio.Event()
-    speaking = asyncio.ensure_future(by_socket("stream", send_rate=send_rate, begun=begun)(launched.url))
-    async with asyncio.timeout(20):
-        await begun.wait()
-    return speaking
-
-
 # -- it drains ---------------------------------------------------------------------------------------------------------
 
 
@@ -101,6 +96,37 @@ def ask_over_http(launched: Launched) -> None:
     assert (begun.status_code, begun.json()) == (202, {"status": "draining"})
 
 
+def ask_over_http_and_then_main(launched: Launched) -> None:
+    """As an orchestrator does whose hook asks for a drain before it sends its signal."""
+    ask_over_http(launched)
+    time.sleep(1.2 * SAME_S)
+    ask_main(launched)
+
+
+def ask_everybody_twice(launched: Launched) -> None:
+    """As a service manager does that hangs up as well. Two of the same number might become one on their way."""
+    ask_everybody(launched)
+    hang_up(launched)
+
+
+def tell_and_ask_main(launched: Launched) -> None:
+    """As it is for the main process where a group is asked and its worker is quicker."""
+    launched.process.send_signal(TELLS_OF_DRAIN)
+    ask_main(launched)
+
+
+ASKS = [
+    ask_group,
+    ask_everybody,
+    ask_everybody_twice,
+    ask_worker,
+    hang_up,
+    ask_over_http,
+    ask_over_http_and_then_main,
+    tell_and_ask_main,
+]
+
+
 def kill_supervisor(launched: Launched) -> None:
     launched.process.kill()
 
@@ -127,19 +153,19 @@ async def test_sigterm_costs_nobody_a_sample_on_the_real_voice(launch: Launch) -
     assert got["HTTP stream"].audio == stream.audio
     assert got["HTTP batch"].audio == batch.audio
     assert len(got["socket, stream"].audio) == len(got["socket, batch, slowly"].audio)
-    assert len(got["HTTP stream, slow reader"].audio) == pytest.approx(len(stream.audio) * 48000 / 22050, rel=0.001)
+    assert len(got[SLOW_READER].audio) == pytest.approx(len(stream.audio) * 48000 / 22050, rel=0.001)
     assert len(got["HTTP adaptive"].audio) > 0.9 * len(stream.audio)
     assert "Traceback" not in launched.text
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ask", [ask_group, ask_everybody, ask_worker, hang_up, ask_over_http])
+@pytest.mark.parametrize("ask", ASKS)
 async def test_whoever_asks_it_to_end_what_runs_is_finished_first(
     launch: Launch, ask: Callable[[Launched], None]
 ) -> None:
     launched = launch()
     await asyncio.to_thread(until_ready, launched)
-    speaking = await begin_to_speak(launched, send_rate=8.0)
+    speaking = await begin_to_speak(launched.url, send_rate=8.0)
     await asyncio.to_thread(ask, launched)
     ending = await speaking
     assert (ending.kinds[-1], ending.code) == ("done", 1001)
@@ -153,7 +179,7 @@ async def test_whoever_asks_it_to_end_what_runs_is_finished_first(
 async def test_a_worker_whose_supervisor_is_killed_finishes_and_ends(launch: Launch) -> None:
     launched = launch()
     await asyncio.to_thread(until_ready, launched)
-    speaking = await begin_to_speak(launched, send_rate=8.0)
+    speaking = await begin_to_speak(launched.url, send_rate=8.0)
     kill_supervisor(launched)
     assert (await speaking).kinds[-1] == "done"
     await asyncio.to_thread(_until_gone, launched)
@@ -172,7 +198,7 @@ async def test_what_is_not_over_in_time_is_broken_off(launch: Launch) -> None:
     await asyncio.to_thread(until_ready, launched)
     read_slowly = by_post("/v1/audio/speech/stream", pause_s=1.0, sample_rate=48000)
     reading = asyncio.ensure_future(read_slowly(launched.url))
-    running = [await begin_to_speak(launched, send_rate=0.5), reading]
+    running = [await begin_to_speak(launched.url, send_rate=0.5), reading]
     began_s = time.monotonic()
     ask_main(launched)
     assert await asyncio.to_thread(launched.wait) == 0
@@ -184,18 +210,29 @@ async def test_what_is_not_over_in_time_is_broken_off(launch: Launch) -> None:
 
 
 @pytest.mark.slow
-async def test_a_second_signal_ends_it_at_once(launch: Launch) -> None:
+async def test_another_signal_ends_it_at_once(launch: Launch) -> None:
     launched = launch()
     await asyncio.to_thread(until_ready, launched)
-    speaking = await begin_to_speak(launched, send_rate=0.5)
+    speaking = await begin_to_speak(launched.url, send_rate=0.5)
     ask_group(launched)
     await asyncio.to_thread(launched.until_said, "draining: 1 under way")
+    await asyncio.sleep(1.2 * SAME_S)
     began_s = time.monotonic()
     ask_group(launched)
     await asyncio.to_thread(launched.wait)
     assert time.monotonic() - began_s < 2
     assert (await speaking).kinds[-1] != "done"
     assert processes_of(launched) == []
+
+
+def test_what_comes_at_once_is_one_request_and_what_comes_later_another() -> None:
+    clock = Clock()
+    requests = EndRequests(clock)
+    assert not requests.take()
+    clock.now_s += SAME_S
+    assert not requests.take()
+    clock.now_s += 0.01
+    assert requests.take()
 
 
 @pytest.mark.slow
@@ -238,9 +275,9 @@ async def test_a_worker_that_is_killed_under_load_is_told_of_at_once_and_replace
         await asyncio.sleep(0.5)
         killed, at_s = worker_of(launched), time.monotonic()
         os.kill(killed, signal.SIGKILL)
-        for ending in await asyncio.gather(*running):
+        for name, ending in zip(LISTENERS, await asyncio.gather(*running), strict=True):
             assert ending.code in (None, 0, 200), "over before, or cut off without a close"
-            assert ending.at_s - at_s < 1
+            assert ending.at_s - at_s < 1 + rests_s(name, ending), name
         await asyncio.to_thread(until_ready, launched)
         assert worker_of(launched) != killed
         assert (await by_post("/v1/audio/speech")(launched.url)).code == 200
