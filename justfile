@@ -2,12 +2,15 @@
 
 set positional-arguments
 
+# What measures and listens uses onnxruntime too, which would tell its makers (see docs/explanation/security.md).
+export ORT_DISABLE_TELEMETRY := env("ORT_DISABLE_TELEMETRY", "1")
+
 root := justfile_directory()
 python := root / ".venv/bin/python"
+on_all_cores := quote(python) + " -m pytest --numprocesses auto --dist worksteal"
 just := quote(just_executable()) + " --justfile " + quote(justfile())
 
 # List the recipes
-on_all_cores := quote(python) + " -m pytest --numprocesses auto --dist worksteal"
 default:
     @{{just}} --list --unsorted
 
@@ -62,7 +65,7 @@ serve-tts: setup
 serve-llm: setup-llm
     @exec {{quote(python)}} -m app.serve llm
 
-# Run the tests, or those that pytest's arguments choose; ends with what it leaves out
+# Run the tests (on all cores, but for those that time something), or those that pytest's arguments choose; ends with what it leaves out
 test *args: setup-test
     #!/usr/bin/env bash
     set -euo pipefail
