@@ -123,8 +123,6 @@ class Ear(FrameProcessor):
                 self._is_speaking = False
             case LLMFullResponseEndFrame():
                 self._is_written = True
-            case InterruptionFrame():
-                self.heard.set()
             case MetricsFrame():
                 found = [data for data in frame.data if isinstance(data, TTFBMetricsData) and data.value]
                 self.ttfb_s |= {data.processor: data.value for data in found}
@@ -154,11 +152,16 @@ async def converse(
     pipeline = Pipeline([aggregators.user(), llm, tts, WavTransport(path), ear, aggregators.assistant()])
     params = PipelineParams(audio_out_sample_rate=RATE_HZ, enable_metrics=True)
     worker = PipelineWorker(pipeline, params=params, enable_rtvi=False)
-    started = asyncio.Event()
+    worker.set_reached_downstream_filter((InterruptionFrame,))
+    started, interrupted = asyncio.Event(), asyncio.Event()
 
     @worker.event_handler("on_pipeline_started")
     async def _(_worker: PipelineWorker, _frame: Frame) -> None:
         started.set()
+
+    @worker.event_handler("on_frame_reached_downstream")
+    async def _(_worker: PipelineWorker, _frame: Frame) -> None:
+        interrupted.set()
 
     async def ask() -> None:
         await started.wait()
@@ -166,11 +169,14 @@ async def converse(
             ear.expect()
             said = [{"role": "user", "content": question}]
             await worker.queue_frame(LLMMessagesAppendFrame(said, run_llm=True))
-            if barge_in_s is not None:
-                await ear.begun.wait()
-                await asyncio.sleep(barge_in_s)
-                await worker.queue_frame(InterruptionFrame())
-            await ear.heard.wait()
+            if barge_in_s is None:
+                await ear.heard.wait()
+                continue
+            await ear.begun.wait()
+            await asyncio.sleep(barge_in_s)
+            interrupted.clear()
+            await worker.queue_frame(InterruptionFrame())
+            await interrupted.wait()  # what was heard is part of the conversation now
         await worker.queue_frame(EndFrame())
 
     runner = WorkerRunner(handle_sigint=False)
