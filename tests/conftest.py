@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.contract import Contract
+from tests.launching import Launch, launching
 from tests.serving import Served, serve_process
 
 TEST_TIMEOUT_S = 60.0
@@ -46,6 +48,13 @@ def fake_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def hibari_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serve_process(log=tmp_path_factory.mktemp("hibari") / "log", model="hibari") as served:
         yield served
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launch]:
+    """Starts servers as commands do, and ends them with the test."""
+    with launching(tmp_path) as launch:
+        yield launch
 
 
 @pytest.fixture(params=["fake", pytest.param("hibari", marks=pytest.mark.slow)])

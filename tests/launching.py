@@ -117,6 +117,11 @@ def processes_of(launched: Launched) -> list[int]:
     return found
 
 
+def worker_of(launched: Launched) -> int:
+    """The process that serves, of one server. 0: there is none at the moment."""
+    return next((process for process in processes_of(launched) if process != launched.process.pid), 0)
+
+
 def assert_refused(launched: Launched, *parts: str, status: int) -> None:
     assert launched.wait() == status
     text = launched.text

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,18 +14,12 @@ from engines.digests import WrongDigest, require_digest
 from engines.llm.llama import load
 from engines.llm.llama.weights import locate
 from engines.llm.options import LlamaOptions
-from tests.launching import Launch, assert_refused, launching
+from tests.launching import Launch, assert_refused
 
 needs_llama = pytest.mark.skipif(find_spec("llama_cpp") is None, reason="llama.cpp is not installed")
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """Source: FIPS 180-4, the digest of no bytes."""
-
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
-    with launching(tmp_path) as launch:
-        yield launch
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
@@ -11,15 +10,9 @@ import httpx
 import pytest
 
 from tests.distributions import good_mode, install
-from tests.launching import SLOW_OR_BROKEN_MODEL, Launch, assert_refused, launching, processes_of
+from tests.launching import SLOW_OR_BROKEN_MODEL, Launch, assert_refused, processes_of
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
-    with launching(tmp_path) as launch:
-        yield launch
 
 
 # -- what stops start-up -----------------------------------------------------------------------------------------------

@@ -1,13 +1,12 @@
 """The LLM server as a real process, on the embedded model: what stops its start, what ends it, and both together."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.launching import Launch, Launched, assert_refused, launching
+from tests.launching import Launch, Launched, assert_refused
 
 pytest.importorskip("llama_cpp", reason="llama.cpp could not be compiled here")
 pytestmark = pytest.mark.slow
@@ -16,12 +15,6 @@ HIDDEN = 'import sys; sys.modules["llama_cpp"] = None'
 """Imported at start-up (sitecustomize): for whoever asks, llama.cpp is not installed."""
 
 QUESTION = {"messages": [{"role": "user", "content": "Tell me a long story."}]}
-
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
-    with launching(tmp_path) as launch:
-        yield launch
 
 
 def until_llm_ready(launched: Launched) -> None:

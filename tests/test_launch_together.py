@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import dedent
 
@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 
 from app.end_requests import SAME_S
 from tests.draining import begin_to_speak
-from tests.launching import SLOW_OR_BROKEN_MODEL, Launch, Launched, assert_refused, launching, processes_of
+from tests.launching import SLOW_OR_BROKEN_MODEL, Launch, Launched, assert_refused, processes_of
 from tests.serving import ROOT
 
 pytestmark = pytest.mark.slow
@@ -58,12 +58,6 @@ SETUP = """
 
 def python(source: str) -> list[str]:
     return [sys.executable, "-c", dedent(source)]
-
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
-    with launching(tmp_path) as launch:
-        yield launch
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidStatus
 from app.logs import JsonFormatter, is_json, relayed
 from engines.fake import Gate
 from engines.requests import ORIGIN, Origin
-from tests.launching import Launch, launching
+from tests.launching import Launch
 from tests.running import running
 from tests.serving import Served, serve_process
 
@@ -220,12 +220,6 @@ def test_lines_of_several_servers_say_whose_they_are() -> None:
     foreign = json.loads(relayed("llm", "a compiler's line\n", as_json=True))
     assert (foreign["server"], foreign["message"]) == ("llm", "a compiler's line")
     assert relayed("llm", own, as_json=False) == f"llm    | {own}"
-
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
-    with launching(tmp_path) as launch:
-        yield launch
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -17,7 +17,7 @@ from app.status import GAVE_UP
 from app.supervisor import DEATHS_WITHIN_S, MAX_DEATHS, Deaths
 from app.worker import TELLS_OF_DRAIN
 from tests.draining import LISTENERS, SLOW_READER, begin_to_speak, by_post, hear, holding, rests_s
-from tests.launching import Launch, Launched, launching, processes_of
+from tests.launching import Launch, Launched, processes_of, worker_of
 from tests.serving import Served
 from tests.test_watchdog import Clock
 
@@ -36,17 +36,6 @@ BREAKABLE_MODEL = '''
 
     catalog.MODELS["fake"] = lambda _: lambda wake: Breakable(wake, broken="break")
 '''
-
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
-    with launching(tmp_path) as launch:
-        yield launch
-
-
-def worker_of(launched: Launched) -> int:
-    """0: there is none at the moment."""
-    return next((process for process in processes_of(launched) if process != launched.process.pid), 0)
 
 
 def is_ready(launched: Launched, query: str = "") -> bool:

@@ -5,16 +5,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.launching import Launch, Launched, launching, processes_of
+from tests.launching import Launch, Launched, processes_of
 from tests.llm.talking import ASKING, Served, Talker, is_end, talk
 
 pytestmark = [
@@ -24,12 +23,6 @@ pytestmark = [
 ]
 
 GREEDY: dict[str, Any] = {"messages": ASKING, "temperature": 0}
-
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
-    with launching(tmp_path) as launch:
-        yield launch
 
 
 async def started(launch: Launch, **settings: str) -> tuple[Launched, Served]:

@@ -1,23 +1,16 @@
 """Checkpoints that are pinned: both files are compared before anything else opens them."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engines.digests import WrongDigest
 from engines.magpie.checkpoint import load
-from tests.launching import Launch, assert_refused, launching
+from tests.launching import Launch, assert_refused
 from tests.magpie.random_checkpoint import write_checkpoint
 
 OTHER = "0" * 64
-
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
-    with launching(tmp_path) as launch:
-        yield launch
 
 
 @pytest.fixture(scope="module")
