@@ -55,6 +55,7 @@ def _serve(settings: TtsSettings | LlmSettings, target: str) -> int:
         address=settings.host,
         port=settings.port,
         drain_s=settings.drain_s,
+        send_timeout_s=settings.send_timeout_s,
         log_dictconfig=log_config(settings.log_level, settings.log_format),
     ).serve()
     return 0

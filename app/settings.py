@@ -33,6 +33,7 @@ SHARED: Final = {
     "trusted_proxies": "TIDING_TRUSTED_PROXIES",
     "speech_port": "TIDING_PORT",
     "drain_s": "TIDING_DRAIN_S",
+    "send_timeout_s": "TIDING_SEND_TIMEOUT_S",
 }
 """Fields of the LLM server that follow a variable of the speech server where they have none of their own: who opens
 one of the two to a network, or asks it to say more, means both."""
@@ -42,6 +43,7 @@ SHARED_WITH_LLM: Final = {"page_llm_port": "TIDING_LLM_PORT"}
 
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
+SendTimeout: TypeAlias = Annotated[float, Meta(ge=0, le=86_400)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 Sha256: TypeAlias = Annotated[
     str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", description="64 hexadecimal digits", examples=["0" * 64])
@@ -92,6 +94,9 @@ class TtsSettings(msgspec.Struct, frozen=True):
     drain_s: Seconds = 25.0
     """Seconds that what has been begun may take to its end once the server is to
     [end](../how-to/operate.md#end-it); what is left then is cut off."""
+    send_timeout_s: SendTimeout = 60.0
+    """Seconds for which a client may take nothing of what it is sent: then its connection is ended, and what it held is
+    free. 0: for ever."""
     stall_s: Annotated[float, Meta(gt=0)] = 10.0
     """Seconds that a step of the device may take while somebody waits: after that `/ready` says `stalled`, and after
     twice as long the process is [replaced](../how-to/operate.md#what-it-does-when-something-fails)."""
@@ -233,6 +238,8 @@ class LlmSettings(msgspec.Struct, frozen=True):
     drain_s: Seconds = 25.0
     """Seconds that what has been begun may take to its end once the server is to
     [end](../how-to/operate.md#end-it); what is left then is cut off."""
+    send_timeout_s: SendTimeout = 60.0
+    """Seconds for which a client may take nothing of what it is sent: then its connection is ended. 0: for ever."""
     stall_s: Annotated[float, Meta(gt=0)] = 60.0
     """Seconds that a step of the device may take while somebody waits: after that `/ready` says `stalled`, and after
     twice as long the process is [replaced](../how-to/operate.md#what-it-does-when-something-fails)."""

@@ -2,7 +2,8 @@
 
 Leans on Granian 2.8: `signal_handler_interrupt` is called for SIGINT and SIGTERM, `signal_handler_reload` for SIGHUP;
 `main_loop_interrupt` is what the main loop waits for; `interrupt_children` are the workers that have ended, and
-`respawn_failed_workers` is read then.
+`respawn_failed_workers` is read then; `_spawn_worker` makes a worker's process, and its target gets the socket as
+`app.listener` takes it.
 `tests/test_supervisor.py` pins all of it with real processes.
 """
 
@@ -13,15 +14,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels, logger
-from granian.server.mp import MPServer
+from granian.server.mp import MPServer, WorkerProcess
 
 from app.end_requests import EndRequests
+from app.listener import serve_on_listener
 from app.status import GAVE_UP
 from app.worker import TELLS_OF_DRAIN
 
@@ -36,6 +39,9 @@ LOOK_EVERY_S: Final = 0.1
 MAX_DEATHS: Final = 5
 DEATHS_WITHIN_S: Final = 60.0
 """A worker that dies more often is not started again: somebody should have a look."""
+
+
+Target: TypeAlias = Callable[..., Any]
 
 
 class Deaths:
@@ -92,12 +98,17 @@ class Supervisor(MPServer):
     interrupt_children: list[int]
     respawned_wrks: dict[int, float]
 
-    def __init__(self, target: str, *, address: str, port: int, drain_s: float, log_dictconfig: dict[str, Any]) -> None:
+    def __init__(
+        self, target: str, *, address: str, port: int, drain_s: float, send_timeout_s: float,
+        log_dictconfig: dict[str, Any],
+    ) -> None:  # fmt: skip
         self._deaths = Deaths()
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             target,
             factory=True,
             interface=Interfaces.ASGI,
+            # Where it has to find out which HTTP is spoken, it waits for ever for the first byte.
+            http=HTTPModes.http1,
             address=address,
             port=port,
             workers=1,
@@ -107,6 +118,7 @@ class Supervisor(MPServer):
         )
         self.main_loop_interrupt = Interrupt()
         self._drain_s = drain_s
+        self._send_timeout_s = send_timeout_s
         self._is_draining = False
         self._requests = EndRequests()
         self._is_deaf_to_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup leaves it
@@ -114,6 +126,10 @@ class Supervisor(MPServer):
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
         signal.signal(TELLS_OF_DRAIN, self._on_told_of_drain)
         super().startup(spawn_target, target_loader)  # pyright: ignore[reportUnknownMemberType]
+
+    def _spawn_worker(self, idx: int, target: Target, callback_loader: Target) -> WorkerProcess:
+        on_listener = partial(serve_on_listener, target, self._send_timeout_s)
+        return super()._spawn_worker(idx, on_listener, callback_loader)  # pyright: ignore[reportUnknownMemberType]
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         if os.getpid() != self.pid:  # a worker has this handler until it has its own: it serves nobody yet
