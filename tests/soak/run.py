@@ -14,7 +14,7 @@ import msgspec
 import psutil
 
 from tests.launching import Launched, launching, processes_of
-from tests.soak.unruly import misbehave
+from tests.soak.unruly import SEND_TIMEOUT_S, misbehave
 from tests.soak.watching import ALWAYS, Sample, Servers, Watch, growth_mb_per_min, not_given_back, until_ready
 from tests.soak.well_behaved import WAYS, Client, ask
 
@@ -81,6 +81,7 @@ def soak(folder: Path, *, model: str, minutes: float, seed: int, num_unruly: int
             TIDING_LLM_MAX_LINE="64",
             TIDING_LLM_MAX_WAIT_S="60",
             TIDING_LLM_REMEMBERED="0",
+            TIDING_SEND_TIMEOUT_S=f"{SEND_TIMEOUT_S:g}",
             **({"SOAK_UNSTEADY": str(seed)} if model == "fake" else {}),
         )
         return asyncio.run(_soak(launched, model, minutes, seed, num_unruly))
@@ -93,7 +94,7 @@ async def _soak(launched: Launched, model: str, minutes: float, seed: int, num_u
     servers = Servers(launched.url, launched.llm_url, *_workers(launched))
     wanted = {way: (await ask(way, servers)).digest for way in WAYS}
     watch = Watch(servers)
-    before = await watch.until_given_back(dict.fromkeys(ALWAYS, math.inf))
+    before, files = await watch.until_given_back(dict.fromkeys(ALWAYS, math.inf)), watch.files()
     calm = await _phase(servers, wanted, minutes * 60 * CALM_SHARE, chance, 0, Counter())
     outcomes: Counter[str] = Counter()
     watching = asyncio.create_task(watch.run())
@@ -104,7 +105,9 @@ async def _soak(launched: Launched, model: str, minutes: float, seed: int, num_u
     after = await watch.until_given_back(before)
     waits = [_waits(quiet, loud) for quiet, loud in zip(calm, storm, strict=True)]
     faults = [f"{client.way}: {fault}" for client in (*calm, *storm) for fault in client.faults]
-    faults += [f"not given back: {what}" for what in not_given_back(before, after)]
+    if missing := not_given_back(before, after):
+        faults += [f"not given back: {what}" for what in missing]
+        faults += [f"open: {what}" for what in sorted(watch.files() - files)]
     faults += [
         f"{one.way}: {one.num_calm} answers in the calm, {one.num_storm} in the storm"
         for one in waits

@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,8 +21,14 @@ TEXTS: Final = (
     "This one is the bane of the voice. The next sentence is spoken all the same.",
     "One hundred and twelve people, at 7:30 pm, paid $84.50 each. Then they left, all of them, and nobody knows why.",
 )
+LONG_TEXT: Final = 8 * TEXTS[0]
+"""More than two systems and a server hold between them, spoken."""
+
 OVERSIZE: Final = 5_000_000
 LONGEST_S: Final = 15.0
+
+SEND_TIMEOUT_S: Final = 4.0
+"""What the servers are told: for so long they keep who takes nothing."""
 
 Chance: TypeAlias = random.Random
 Act: TypeAlias = Callable[[Servers, Chance], Awaitable[str]]
@@ -76,6 +82,19 @@ async def stops_reading(servers: Servers, chance: Chance) -> str:
     await asyncio.sleep(chance.uniform(1, 4))
     writer.transport.abort()
     return "left"
+
+
+async def takes_nothing(servers: Servers, _: Chance) -> str:
+    """What comes of it is an error of its connection: that was ended while it held on to it."""
+    body = {"input": LONG_TEXT, "response_format": "pcm", "sample_rate": 48_000}
+    reader, writer = await _begin(servers.speech, "/v1/audio/speech/stream", body)
+    transport = cast("asyncio.Transport", writer.transport)
+    transport.pause_reading()
+    await asyncio.sleep(2.5 * SEND_TIMEOUT_S)
+    transport.resume_reading()
+    while await reader.read(2**20):
+        pass
+    return "got it all"
 
 
 async def sends_a_body_too_large(servers: Servers, chance: Chance) -> str:
@@ -204,7 +223,7 @@ async def writes_and_breaks_off(servers: Servers, chance: Chance) -> str:
 
 
 ACTS: Final[Sequence[Act]] = (
-    leaves_before_the_sound, leaves_in_the_middle, reads_slowly, stops_reading, sends_a_body_too_large,
+    leaves_before_the_sound, leaves_in_the_middle, reads_slowly, stops_reading, takes_nothing, sends_a_body_too_large,
     sends_half_a_request, sends_garbage, forgets_its_stream, chats_and_leaves, cancels, drops_its_socket,
     stops_listening, talks_nonsense, sends_a_message_too_large, storms, writes_and_breaks_off,
 )  # fmt: skip

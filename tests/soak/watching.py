@@ -4,7 +4,9 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -66,6 +68,16 @@ class Watch:
             found |= {f"{name} {_plain(gauge)}": scraped.total(gauge) for gauge in gauges}
         return found
 
+    def files(self) -> set[str]:
+        """What the servers have open: connections by both ends, all else as Linux calls it."""
+        found: set[str] = set()
+        for name, process in (("speech", self._speech), ("LLM", self._text)):
+            connections = {one.fd: _ends(one) for one in process.net_connections("inet")}
+            for file in Path(f"/proc/{process.pid}/fd").iterdir():
+                with suppress(FileNotFoundError):  # closed since
+                    found.add(f"{name} {connections.get(int(file.name)) or file.readlink()}")
+        return found
+
     async def until_given_back(self, before: Mapping[str, float]) -> dict[str, float]:
         """What there is when all is as `before`, or when that does not come about."""
         deadline_s = time.monotonic() + SETTLE_S
@@ -74,6 +86,12 @@ class Watch:
             if not not_given_back(before, after) or time.monotonic() > deadline_s:
                 return after
             await asyncio.sleep(EVERY_S)
+
+
+def _ends(connection: Any) -> str:
+    """A connection's, and its state."""
+    local, remote = (f"{end.ip}:{end.port}" if end else "-" for end in (connection.laddr, connection.raddr))
+    return f"{local} to {remote}, {connection.status}"
 
 
 def _plain(gauge: str) -> str:
