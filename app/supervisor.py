@@ -151,7 +151,10 @@ class Supervisor(MPServer):
     def respawn_failed_workers(self) -> bool:
         """Asked when a worker has ended."""
         self.respawned_wrks.clear()  # by which Granian would end after the second death in a row
-        return self._deaths.may_respawn(_status(self.wrks[0]))
+        status = _status(self.wrks[0])
+        if status < 0:
+            logger.error("A worker was ended by signal %d (%s)", -status, signal.strsignal(-status))
+        return self._deaths.may_respawn(status)
 
     @respawn_failed_workers.setter
     def respawn_failed_workers(self, _: bool) -> None:

@@ -41,10 +41,7 @@ LAST_LINES: Final = 20
 CMAKE_ARGS: Final = "-DLLAVA_BUILD=OFF"
 """Text only. The caller's CMAKE_ARGS come after these, and win."""
 
-HOOK: Final = "set(LLAMA_BUILD_COMMON OFF)\n"
-"""Read by CMake when llama.cpp's own project begins. What its tools share is two fifths of the work and is not used by
-the bindings, whose build asks for it all the same and lets nobody say no on the command line.
-"""
+HOOK: Final = ROOT / "locks/llama_hook.cmake"
 
 LEFT_OUT: Final = "include/**;lib/**;llama_cpp/lib/*.so.*.*.*"
 """Of the wheel: headers, and third copies of each library, which a zip has no links for."""
@@ -79,7 +76,15 @@ def main(arguments: list[str]) -> int:
 def key(environment: Mapping[str, str]) -> str:
     """The name of the folder in which the wheel is kept: readable, then a digest of all that it depends on."""
     args = environment.get("CMAKE_ARGS", "")
-    parts = [_locked(), sysconfig.get_platform(), *platform.libc_ver(), CMAKE_ARGS, HOOK, LEFT_OUT, args]
+    parts = [
+        _locked(),
+        sysconfig.get_platform(),
+        *platform.libc_ver(),
+        CMAKE_ARGS,
+        HOOK.read_text("utf-8"),
+        LEFT_OUT,
+        args,
+    ]
     parts += [environment.get(name, "") for name in COMPILER_VARIABLES]
     parts += [] if "-DGGML_NATIVE=OFF" in args.split() else [_processor()]
     version = _locked().split()[0].partition("==")[2]
@@ -162,7 +167,6 @@ def _compile(start_s: float) -> int:
     no CMAKE_ARGS.
     """
     (WORK / "locked.txt").write_text(_locked())
-    (WORK / "hook.cmake").write_text(HOOK)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--verbose", "--no-deps"]
     pip += ["--no-build-isolation", "--no-binary", PACKAGE, "--no-cache-dir", "--require-hashes"]
     pip += ["-r", str(WORK / "locked.txt"), "-w", str(WORK)]
@@ -179,7 +183,7 @@ def _compile(start_s: float) -> int:
 
 def _environment() -> dict[str, str]:
     num_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    own = f"{CMAKE_ARGS} -DCMAKE_PROJECT_llama.cpp_INCLUDE={shlex.quote(str(WORK / 'hook.cmake'))}"
+    own = f"{CMAKE_ARGS} -DCMAKE_PROJECT_llama.cpp_INCLUDE={shlex.quote(str(HOOK))}"
     return {
         "CMAKE_BUILD_PARALLEL_LEVEL": str(num_processors),
         **os.environ,

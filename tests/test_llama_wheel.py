@@ -3,7 +3,9 @@
 That it can be built is shown by what installs these tests.
 """
 
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from tests.serving import ROOT
 pytestmark = pytest.mark.slow
 
 SCRIPT = ROOT / "locks/llama_wheel.py"
+HOOK = ROOT / "locks/llama_hook.cmake"
+TOOLS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 Done = subprocess.CompletedProcess[str]
 
@@ -86,6 +90,50 @@ def test_a_build_that_fails_shows_the_end_of_its_log_and_keeps_nothing(tmp_path:
     assert f"llama.cpp could not be compiled: this was the end of {tmp_path}/.cache/llama.log" in done.stderr
     assert [path.name for path in (tmp_path / ".cache").iterdir()] == ["llama.log"]
     assert not list((tmp_path / "cache").rglob("*.whl"))
+
+
+WRAPPED = """\
+#!/bin/sh
+# A compiler whose programs for this very processor end with a status of ours.
+for argument in "$@"; do
+    if [ "$argument" = -march=native ]; then
+        set -- "$@" -Dmain='tried(); int main() {{ return {status}; }} int tried'
+    fi
+done
+exec c++ "$@"
+"""
+
+PROJECT = """\
+cmake_minimum_required(VERSION 3.14)
+project(llama.cpp C CXX)
+add_library(part part.cpp)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="of x86 alone")
+@pytest.mark.skipif(
+    not shutil.which("cmake", path=TOOLS), reason="needs cmake, which is there where llama.cpp was built"
+)
+@pytest.mark.parametrize(
+    ("status", "arguments", "is_without"),
+    [(0, (), False), (1, (), True), (1, ("-DGGML_NATIVE=OFF",), False)],
+    ids=["works", "does not", "for any processor"],
+)
+def test_it_is_made_without_the_matrix_unit_where_the_compiler_breaks_that(
+    tmp_path: Path, status: int, arguments: tuple[str, ...], is_without: bool
+) -> None:
+    (tmp_path / "CMakeLists.txt").write_text(PROJECT)
+    (tmp_path / "part.cpp").touch()
+    compiler = tmp_path / "wrapped"
+    compiler.write_text(WRAPPED.format(status=status))
+    compiler.chmod(0o755)
+    subprocess.run(
+        ["cmake", "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_CXX_COMPILER={compiler}",
+         "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={HOOK}", *arguments],
+        check=True, capture_output=True, env={**os.environ, "PATH": TOOLS},
+    )  # fmt: skip
+    (compiled,) = json.loads((tmp_path / "build/compile_commands.json").read_text())
+    assert ("-mno-amx-tile" in compiled["command"]) == is_without
 
 
 def test_misuse_ends_with_status_2_and_the_usage() -> None:

@@ -269,6 +269,7 @@ async def test_a_worker_that_is_killed_under_load_is_told_of_at_once_and_replace
             assert ending.at_s - at_s < 1 + rests_s(name, ending), name
         await asyncio.to_thread(until_ready, launched)
         assert worker_of(launched) != killed
+        assert "ended by signal 9 (Killed)" in launched.text
         assert (await by_post("/v1/audio/speech")(launched.url)).code == 200
     ask_main(launched)
     assert await asyncio.to_thread(launched.wait) == 0
