@@ -83,17 +83,17 @@ def tts_app() -> "Litestar":
     """The speech app as Granian's worker makes it."""
     from app import tts
 
-    return _made(tts.create_app)
+    return made(tts.create_app)
 
 
 def llm_app() -> "Litestar":
     """The LLM app as Granian's worker makes it."""
     from app import llm
 
-    return _made(llm.create_app)
+    return made(llm.create_app)
 
 
-def _made(create_app: "Callable[[], Litestar]") -> "Litestar":
+def made(create_app: "Callable[[], Litestar]") -> "Litestar":
     """An app that ends by a drain. What a person can put right ends the worker with a message, not a traceback."""
     from app.worker import Endings
 

@@ -13,12 +13,13 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server import Server
 from litestar import Litestar, get
 from litestar.types import ControllerRouterHandler
 
+from app.logs import log_config
+from app.serve import made
+from app.settings import TtsSettings
+from app.supervisor import Supervisor
 from engines.engine import Engine
 
 VARIABLE: Final = "BENCH_MAGPIE"
@@ -31,7 +32,6 @@ def app() -> Litestar:
     """The app as Granian's worker makes it."""
     import logging
 
-    from app.settings import TtsSettings
     from app.tts import create_app
     from engines.magpie.model import Magpie
     from engines.model import Wake
@@ -49,7 +49,7 @@ def app() -> Litestar:
     _ensure_distribution()
     points = [EntryPoint(name, f"modes.{name}:mode", "tiding.modes") for name in MODES]
     points.append(EntryPoint("bench", "tests.bench.magpie_app:mode", "tiding.modes"))
-    return create_app(TtsSettings(max_sessions=4096), load=load, mode_points=points)
+    return made(lambda: create_app(TtsSettings(max_sessions=4096), load=load, mode_points=points))
 
 
 def mode(engine: Engine) -> Sequence[ControllerRouterHandler]:
@@ -83,14 +83,14 @@ def _ensure_distribution() -> None:
 def main(arguments: list[str]) -> None:
     port, *served = arguments
     os.environ[VARIABLE] = " ".join(served)
-    Server(
+    settings = TtsSettings(port=int(port))
+    Supervisor(
         "tests.bench.magpie_app:app",
-        factory=True,
-        interface=Interfaces.ASGI,
-        address="127.0.0.1",
-        port=int(port),
-        workers=1,
-        log_level=LogLevels.warning,
+        address=settings.host,
+        port=settings.port,
+        drain_s=settings.drain_s,
+        send_timeout_s=settings.send_timeout_s,
+        log_dictconfig=log_config("warning", "text"),
     ).serve()
 
 
