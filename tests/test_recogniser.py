@@ -150,6 +150,14 @@ def test_a_message_with_a_mode_is_one_segment(heard: dict[str, list[Heard]]) -> 
         assert [len(one.segments) for one in heard[way]] == [len(talk) for talk in TALKS]
 
 
+def test_what_is_longer_than_its_window_is_heard_as_well() -> None:
+    said = [sentence for talk in TALKS[:3] for sentence in talk]
+    speak = Hibari()
+    pcm = to_int16(np.concatenate([speak(sentence, seed=0) for sentence in said]))
+    assert len(pcm) > 40 * 24_000
+    assert word_error_rate([" ".join(said)], [transcribe(pcm, 24_000)]) <= 0.1
+
+
 def test_numbers_and_punctuation_do_not_count_as_errors() -> None:
     assert normalised("At seven fifteen about 1,250 people!") == "at 715 about 1250 people"
     assert normalised("one thousand two hundred and fifty, at 7:15") == "1250 at 715"

@@ -1,6 +1,7 @@
 """A long prompt beside others is read aside: they get on meanwhile, and it writes what it would have written."""
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,13 +12,14 @@ from typing import Any
 import pytest
 
 from engines.errors import SessionClosed
+from engines.fake import Gate
 from engines.llm.breaks import MIN_SHARE, Breaks
 from engines.llm.engine import TextLimits
 from engines.llm.fake import FakeReader, FakeText
 from engines.llm.jobs import Job, Row, Step
 from engines.llm.model import Run
 from engines.llm.types import ChunkEnd, Pause, Token
-from tests.llm.running import chunk, opened, running, until_idle, user, written
+from tests.llm.running import chunk, opened, running, shut, until_idle, user, written
 from tests.running import until
 
 BATCH = 16
@@ -47,16 +49,22 @@ async def test_alone_a_book_is_read_in_batches() -> None:
 
 async def read_beside_a_writer(watch: Callable[[FakeText, FakeReader], None]) -> None:
     """A book is read to its first token, beside one who writes. What is watched begins with it."""
-    limits = TextLimits(step_ms=0.001)
-    async with running(reads_aside=True, batch_size=BATCH, limits=limits, script=_endless) as (engine, model):
+    gate, limits = Gate(), TextLimits(step_ms=0.001)
+    gate.allow(math.inf)
+    aside: dict[str, Any] = {"reads_aside": True, "batch_size": BATCH}
+    async with running(**aside, limits=limits, script=_endless, gate=gate) as (engine, model):
         writer, book = await opened(engine), await opened(engine, BOOK)
         async with writer, book:
             await chunk(writer, Pause(max_tokens=1))
             assert model.reader is not None
             watch(model, model.reader)
+            shut(gate)  # so that neither has gone far when the other begins
             writing = asyncio.create_task(chunk(writer, Pause(max_tokens=400)))
-            await until(lambda: engine.num_running == 1, "it writes")
-            await chunk(book, Pause(max_tokens=1))
+            await asyncio.to_thread(gate.wait_held)
+            reading = asyncio.create_task(chunk(book, Pause(max_tokens=1)))
+            await until(lambda: engine.num_running == 2, "both have begun")
+            gate.allow(math.inf)
+            await reading
             writer.close()
             with suppress(SessionClosed):  # unless it has written all of it by now
                 await writing
