@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 
 from tests.contract import Contract
@@ -19,6 +20,11 @@ TEST_TIMEOUT_S = 60.0
 
 NEEDED = {"magpie": ("torch", "nemo"), "clients": ("pipecat", "livekit")}
 """What is tested where it is installed: `just test-magpie`, `just test-clients`."""
+
+# The same examples on every machine, and as long as a busy one takes for each: another seed is `--hypothesis-seed`, and
+# time is measured elsewhere.
+hypothesis.settings.register_profile("tests", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("tests")
 
 collect_ignore = [folder for folder, modules in NEEDED.items() if not all(map(find_spec, modules))]
 

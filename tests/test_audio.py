@@ -27,8 +27,8 @@ HZ = 24000
 RATES = [(source, out) for source in (24000, 22050) for out in (8000, 16000, 22050, 24000, 44100, 48000)]
 ALL_INT16 = np.arange(-32768, 32768).astype(np.int16)
 ALL_CODES = np.arange(256).astype(np.uint8)
-few = settings(max_examples=20, deadline=None, database=None)
-many = settings(max_examples=150, deadline=None, database=None)
+few = settings(max_examples=20)
+many = settings(max_examples=150)
 
 
 def noise(num_samples: int, level_db: float, seed: int = 0) -> Pcm:

@@ -17,7 +17,7 @@ from engines.types import Pcm
 
 ENCODINGS: tuple[PcmEncoding, ...] = get_args(PcmEncoding)
 SIZES = {"pcm_s16le": 2, "pcm_f32le": 4, "mulaw": 1, "alaw": 1}
-few = settings(max_examples=10, deadline=None, database=None)
+few = settings(max_examples=10)
 
 
 def noise(num_samples: int) -> Pcm:

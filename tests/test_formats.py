@@ -17,7 +17,7 @@ from tests.decoding import decoded, similarity
 SOURCE_HZ = 24_000
 COMPRESSED = tuple(CONTAINERS)
 MIN_LIKENESS = {"mp3": 0.98, "opus": 0.97, "aac": 0.98, "flac": 0.9999}
-few = settings(max_examples=10, deadline=None, derandomize=True)
+few = settings(max_examples=10)
 
 
 def voiced(duration_s: float = 1.5) -> Pcm:

@@ -290,7 +290,7 @@ odd_texts = st.text(st.sampled_from(ODD), max_size=60)
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=odd_texts)
 def test_no_text_is_too_odd(voice: Voice, text: str) -> None:
     (results,) = voice.speak(Segment(text, 0))

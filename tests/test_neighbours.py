@@ -136,7 +136,7 @@ async def test_a_listener_starts_beside_a_crowd_of_unpaced_work() -> None:
             session.cancel()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.randoms(use_true_random=False))
 def test_a_sessions_audio_does_not_depend_on_its_neighbours(rng: random.Random) -> None:
     """Neighbours join, stop reading, leave and are cancelled at random steps."""

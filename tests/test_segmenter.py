@@ -462,7 +462,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(TEXTS, st.sampled_from(GRANULARITIES), st.sampled_from([1, 7, 40, 240]), st.randoms(use_true_random=False))
 def test_any_split_gives_the_same_segments_as_the_whole(text, grains, max_chars, random) -> None:
     whole = cut([text], grains, max_chars=max_chars)
@@ -472,7 +472,7 @@ def test_any_split_gives_the_same_segments_as_the_whole(text, grains, max_chars,
     assert cut(list(text), grains, max_chars=max_chars) == whole
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(TEXTS, st.sampled_from(GRANULARITIES), st.sampled_from([1, 7, 40, 240]))
 def test_segments_hold_all_speech_once_verbatim_and_bounded(text, grains, max_chars) -> None:
     end = 0
@@ -486,7 +486,7 @@ def test_segments_hold_all_speech_once_verbatim_and_bounded(text, grains, max_ch
     assert not any(map(str.isalnum, text[end:]))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(TEXTS, st.data())
 def test_a_verdict_never_changes_and_is_there_within_the_lookahead(text, data) -> None:
     index = data.draw(st.integers(0, len(text)))

@@ -62,7 +62,7 @@ async def test_streamed_audio_equals_the_whole() -> None:
         assert np.array_equal(audio_of(frames), whole)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, len(TEXT)), max_size=6))
 def test_audio_does_not_depend_on_how_text_was_pushed(cuts: list[int]) -> None:
     async def scenario() -> None:

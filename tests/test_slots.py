@@ -150,7 +150,7 @@ def test_a_session_has_at_most_one_segment_at_a_time() -> None:
         bench.scheduler.submit(job, Segment("b", 0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.randoms(use_true_random=False), st.integers(1, 3))
 def test_no_result_reaches_a_session_but_of_its_own_segment_and_nothing_is_left_of_any(
     rng: random.Random, num_slots: int

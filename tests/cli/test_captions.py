@@ -12,7 +12,7 @@ from app.cli.pieces import TimedWord
 
 pytestmark = pytest.mark.slow
 
-many = settings(max_examples=150, deadline=None, derandomize=True)
+many = settings(max_examples=150)
 
 WORDS = st.from_regex(r"[\"(]?[A-Za-zéß0-9]{1,60}(?:[-'][a-z]{1,9})?[,;:.!?]{0,2}[\")]?", fullmatch=True)
 SPACES = st.sampled_from([" ", " ", " ", "  ", "\n", "\n\n", "\t"])

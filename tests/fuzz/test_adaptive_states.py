@@ -19,9 +19,7 @@ pytestmark = pytest.mark.slow
 OPEN = "/v1/tts/stream"
 MAX_SESSIONS = 4
 TEXTS = SPEAKABLE | SPEAKABLE | UNSPEAKABLE | BLANK | LONG
-ANY_ORDER = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+ANY_ORDER = settings(max_examples=40, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 State = Literal["open", "closed", "cancelled"]
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 HANG_S = 20.0
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
-ANY_BODY = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+ANY_BODY = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 NAMES = st.sampled_from(
     ["input", "text", "voice", "language", "sample_rate", "response_format", "speed", "stream_format"]

@@ -28,7 +28,7 @@ HANG_S = 20.0
 
 MAX_SESSIONS = 100
 
-ANY_CASE = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+ANY_CASE = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 Body = dict[str, Any]
 

@@ -23,9 +23,7 @@ from tests.serving import Served, serve_process
 
 pytestmark = pytest.mark.slow
 
-ANY_TALK = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+ANY_TALK = settings(max_examples=40, stateful_step_count=25, suppress_health_check=list(HealthCheck))
 FEW_TALKS = settings(ANY_TALK, max_examples=6, stateful_step_count=15)
 SHORT_CHARS = 30
 MAX_SESSIONS = 20

@@ -54,7 +54,7 @@ def test_what_is_forgotten_takes_no_memory() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.randoms(use_true_random=False))
 def test_cells_are_counted_as_the_model_does(rng: random.Random) -> None:
     model = FakeText(num_slots=3, num_cells=40)

@@ -35,7 +35,7 @@ assigned = st.characters(exclude_categories=("Cs", "Cc", "Cn", "Co"), max_codepo
 """Characters that people write: the vocabulary lacks the bytes of some others."""
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text(assigned))
 def test_tokens_say_any_text(model: Any, text: str) -> None:
     assert spelt(model, model.tokenise(text)) == text.encode()

@@ -178,5 +178,5 @@ class RandomSessions(RuleBasedStateMachine):
         assert len(asyncio.all_tasks()) == 1, "this one"
 
 
-RandomSessions.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+RandomSessions.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestRandomSessions = RandomSessions.TestCase

@@ -566,7 +566,7 @@ def test_who_does_not_come_back_for_lack_of_cells_stays_aside_until_somebody_sto
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.randoms(use_true_random=False), st.integers(1, 4), st.integers(60, 200), st.integers(0, 3), st.booleans())
 def test_whatever_comes_and_goes_everybody_gets_on_and_nothing_is_left(
     rng: random.Random, num_slots: int, num_cells: int, num_remembered: int, reads_aside: bool

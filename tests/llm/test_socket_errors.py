@@ -171,7 +171,7 @@ async def test_when_the_engine_fails_every_stream_is_told_and_the_socket_is_clos
             assert {error["stream_id"] for error in errors} >= set("abc")
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1011
-        await until(lambda: failures, "what serves the engine is told as well, after the streams")
+        await until(lambda: bool(failures), "what serves the engine is told as well, after the streams")
         assert [str(error) for error in failures] == ["the fake device has failed, as it was told to"]
 
 

@@ -38,7 +38,7 @@ MESSAGES = st.lists(SOUND | SOUND | WILD | DOCUMENTS, max_size=12)
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(MESSAGES)
 def test_any_json_in_any_order_is_answered_and_leaves_nothing(fake_text_server: Served, messages: list[object]) -> None:
     asyncio.run(say(fake_text_server, messages))
@@ -57,7 +57,7 @@ async def say(served: Served, messages: list[object]) -> None:
         await served.until_idle()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.text(max_size=50) | st.binary(max_size=50), max_size=10))
 def test_any_bytes_are_answered_one_by_one(fake_text_server: Served, messages: list[str | bytes]) -> None:
     async def send_all() -> None:

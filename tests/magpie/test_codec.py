@@ -189,7 +189,7 @@ def test_a_decoder_that_looks_ahead_is_refused() -> None:
 # --- splits, slots and states ---
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.sampled_from([(0,), (5, 1), (3, 0, 4)]))
 def test_any_split_of_the_frames_gives_the_samples_of_whole_decoding(pieces: list[int], slots: tuple[int, ...]) -> None:
     codec = StreamingCodec(SMALL, 6, device=DEVICE, path="plain")

@@ -108,7 +108,7 @@ def test_the_end_of_one_slot_is_not_anothers() -> None:
 
 
 @Stackings
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(num_tokens=st.integers(2, 200), seed=st.integers(0, 10**6))
 def test_healthy_speech_is_never_stopped(num_tokens: int, seed: int, stacking: int) -> None:
     """One token in one to four frames, a pause now and then, a glance back, and a second behind the last token."""

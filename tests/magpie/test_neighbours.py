@@ -72,7 +72,7 @@ ACTIONS = st.lists(
 
 
 @Sizes
-@settings(max_examples=5, deadline=None, derandomize=True)
+@settings(max_examples=5)
 @given(actions=ACTIONS)
 def test_nobody_changes_anothers_codes(
     model: Models, alone: Callable[[str, int], Spoken], size: str, actions: Sequence[Action]

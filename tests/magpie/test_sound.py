@@ -163,7 +163,7 @@ def test_no_spans_are_no_samples() -> None:
     assert Desk().sound.decode([]) == {}
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -69,7 +69,7 @@ def test_a_text_without_words_has_none() -> None:
     assert clock_of(Segment("", 3), ()).take(furthest_of(0, 0), is_last=True) == ()
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(
     lengths=st.lists(st.integers(0, 5), min_size=1, max_size=8),
     moves=st.lists(st.integers(0, 7), min_size=1, max_size=60),

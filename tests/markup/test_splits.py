@@ -122,7 +122,7 @@ def assert_split_makes_no_difference(text: str, rng: random.Random, *, is_markdo
     assert filtered(text, is_markdown=is_markdown).num_held_chars <= MAX_HELD_CHARS
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(texts, st.randoms(use_true_random=False), st.booleans())
 def test_any_split_gives_the_same_text_and_the_same_rests(text: str, rng: random.Random, is_markdown: bool) -> None:
     assert_split_makes_no_difference(text, rng, is_markdown=is_markdown)
@@ -136,7 +136,7 @@ def test_any_split_of_a_long_text_gives_the_same(seed: int) -> None:
     assert_split_makes_no_difference(text, rng, is_markdown=True)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(st.lists(texts, max_size=6))
 def test_flushes_leave_the_length_as_it_was(parts: list[str]) -> None:
     markup = Markup()

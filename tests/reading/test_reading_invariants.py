@@ -96,7 +96,7 @@ def check_places(written: str, spoken: Spoken) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(text=texts)
 @example(text="\ud800 5")
 @example(text="5\u00a0km • ½²")
@@ -105,20 +105,20 @@ def test_every_spoken_word_has_its_place_in_the_written_text(language: str, text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(text=texts)
 def test_reading_what_was_read_changes_nothing(language: str, text: str) -> None:
     spoken = read(text, language).text
     assert read(spoken, language).text == spoken
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(text=texts)
 def test_no_digits_and_no_signs_are_left(text: str) -> None:
     assert not [char for char in read(text).text if char.isdecimal() or char in "$%&@#/+=°€£<>*\\^~|"]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(text=texts)
 def test_what_is_written_so_is_put_together_as_what_is_read_otherwise(text: str) -> None:
     """The short way of a text without anything to read, beside the long one."""
@@ -126,7 +126,7 @@ def test_what_is_written_so_is_put_together_as_what_is_read_otherwise(text: str)
     assert reader._as_written(folded) == reader._assembled(folded, [])
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(text=prose)
 def test_prose_stays_as_it_is_and_has_a_span_for_each_word(text: str) -> None:
     spoken = read(text)
@@ -134,7 +134,7 @@ def test_prose_stays_as_it_is_and_has_a_span_for_each_word(text: str) -> None:
     assert [text[span.start : span.end] for span in spoken.spans] == text.split()
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(text=texts, word=st.sampled_from(("5", "March", "GIF", "the", "km")))
 def test_a_lexicon_keeps_the_places_true(text: str, word: str) -> None:
     check_places(text, read(text, lexicon=Lexicon.of({word: "some thing", "Henry": "/ˈhɛnɹi/"})))
