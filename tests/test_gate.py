@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import math
+import resource
 import socket
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from app.access import rules_of
+from app.access import OTHER_FILES, rules_of
 from app.client_names import ClientNames, networks
 from app.keys import ApiKeys, KeysError, read_keys
 from app.settings import LlmSettings, SettingsError, TtsSettings
@@ -175,7 +176,15 @@ def test_a_key_is_right_or_it_is_not() -> None:
     assert ApiKeys(["short"]).has_weak
 
 
-def test_a_server_that_anybody_may_use_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def let_open(monkeypatch: pytest.MonkeyPatch, max_files: int) -> None:
+    """Have it that a process may open so many files."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (min(max_files, 1024), max_files))
+
+
+def test_a_server_that_anybody_may_use_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_open(monkeypatch, 65_536)
     with caplog.at_level(logging.WARNING):
         for host in ("127.0.0.1", "localhost", "::1"):
             rules_of(TtsSettings(host=host), 8001)
@@ -184,6 +193,24 @@ def test_a_server_that_anybody_may_use_says_so(caplog: pytest.LogCaptureFixture)
         rules_of(TtsSettings(host="0.0.0.0"), 8001)
         rules_of(TtsSettings(api_keys=("short",)), 8001)
     assert [message.partition(" ")[0] for message in caplog.messages] == ["anybody", "an"]
+
+
+def test_a_server_that_may_not_open_as_many_files_as_it_lets_sockets_in_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for max_files in (2048 + OTHER_FILES, 65_536, resource.RLIM_INFINITY):
+        let_open(monkeypatch, max_files)
+        rules_of(TtsSettings(), 8001)
+        rules_of(LlmSettings(), 8001)
+    assert not caplog.messages
+    let_open(monkeypatch, 1024)
+    rules_of(TtsSettings(max_sockets=900), 8001)
+    assert not caplog.messages
+    rules_of(TtsSettings(), 8001)
+    rules_of(LlmSettings(), 8001)
+    assert [message.partition(":")[0] for message in caplog.messages] == [
+        "this process may open 1024 files, and 2048 sockets are let in"
+    ] * 2
 
 
 # -- origins -----------------------------------------------------------------------------------------------------------
