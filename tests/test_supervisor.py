@@ -38,6 +38,13 @@ BREAKABLE_MODEL = '''
 '''
 
 
+OTHER_LOOP = """
+    def new_event_loop():
+        raise RuntimeError("this one was not asked for")
+"""
+"""Of a name that Granian takes before any other, where it may choose."""
+
+
 def is_ready(launched: Launched, query: str = "") -> bool:
     return httpx.get(f"{launched.url}/ready{query}").status_code == 200
 
@@ -335,3 +342,11 @@ def test_a_worker_that_dies_again_and_again_is_not() -> None:
 @pytest.mark.parametrize("status", [0, GAVE_UP])
 def test_a_worker_that_was_to_end_or_gave_up_is_not_replaced(status: int) -> None:
     assert not Deaths(Clock()).may_respawn(status)
+
+
+# -- how it runs -------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_loop_that_is_installed_beside_is_not_used(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "rloop.py").write_text(dedent(OTHER_LOOP))
+    until_ready(launch())
