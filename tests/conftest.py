@@ -21,9 +21,9 @@ TEST_TIMEOUT_S = 60.0
 NEEDED = {"magpie": ("torch", "nemo"), "clients": ("pipecat", "livekit")}
 """What is tested where it is installed: `just test-magpie`, `just test-clients`."""
 
-# The same examples on every machine, and as long as a busy one takes for each: another seed is `--hypothesis-seed`, and
-# time is measured elsewhere.
+# The same examples on every machine (others: `--hypothesis-profile others`), however long a busy one takes for each.
 hypothesis.settings.register_profile("tests", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("others", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 collect_ignore = [folder for folder, modules in NEEDED.items() if not all(map(find_spec, modules))]

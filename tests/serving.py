@@ -48,15 +48,19 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve_process(*, log: Path, wait_ready: bool = True, root: Path = ROOT, **settings: str) -> Iterator[Served]:
+def serve_process(
+    *, log: Path, wait_ready: bool = True, root: Path = ROOT, path: Path | None = None, **settings: str
+) -> Iterator[Served]:
     """`python -m app.serve tts` with these settings (`model="fake"` is `TIDING_MODEL=fake`), until the block ends.
 
-    `root`: the tree whose code it is.
+    `root`: the tree whose code it is. `path`: a folder of modules that go before those that are installed.
     """
     given = {"port": str(free_port())} | settings
     port = int(given["port"])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDING_")}
     environment |= {f"TIDING_{name.upper()}": value for name, value in given.items()}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
     with log.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "app.serve", "tts"], cwd=root, env=environment, stdout=out, stderr=out

@@ -1,10 +1,11 @@
 """What a message of audio takes of the server's processors, beside other commits: `python -m tests.bench.messages [REF
-...] [--sockets 24] [--rounds 9]`.
+...] [--asyncio] [--sockets 24] [--rounds 9]`.
 
 All servers run at once, each on its own code with the packages that are installed here, and take turns, so that all
 meet the same machine. The voice is the fake one, which costs next to nothing, and nothing is paced: what is left is
 what it takes to read a text and to hand on audio that is there. On a GPU that shares Python's lock with the device's
-thread.
+thread. With `--asyncio` this tree is served on asyncio's own event loop as well. Commits before uvloop was asked for by
+name run on it too, where it is installed.
 """
 
 import argparse
@@ -32,6 +33,9 @@ INIT: Final = {"type": "init", "sample_rate": 22_050, "send_rate": 0}
 HERE: Final = "this tree"
 ROOM: Final = {"max_line": "4000", "max_wait_s": "600"}
 """For all of the sockets, with settings that a tree may not have yet."""
+
+PLAIN_LOOP: Final = "from asyncio import new_event_loop"
+"""A module in place of uvloop."""
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -94,15 +98,22 @@ def _room(tree: Path) -> dict[str, str]:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.messages")
     parser.add_argument("refs", nargs="*", metavar="REF", help="a commit, branch or tag")
+    parser.add_argument("--asyncio", action="store_true", help="this tree on asyncio's own event loop as well")
     parser.add_argument("--sockets", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        trees = {ref: stack.enter_context(tree_of(ref, folder / ref)) for ref in options.refs} | {HERE: ROOT}
+        (plain := folder / "plain").mkdir()
+        (plain / "uvloop.py").write_text(PLAIN_LOOP)
+        trees = {ref: (stack.enter_context(tree_of(ref, folder / ref)), None) for ref in options.refs}
+        trees |= {"asyncio": (ROOT, plain)} if options.asyncio else {}
+        trees |= {HERE: (ROOT, None)}
         servers = [
-            stack.enter_context(serve_process(log=folder / f"{number}.log", root=tree, model="fake", **_room(tree)))
-            for number, tree in enumerate(trees.values())
+            stack.enter_context(
+                serve_process(log=folder / f"{number}.log", root=root, path=path, model="fake", **_room(root))
+            )
+            for number, (root, path) in enumerate(trees.values())
         ]
         costs = np.array(take_turns(servers, options.sockets, options.rounds))
     print(f"processor time a message of audio, {options.sockets} sockets, {options.rounds} rounds in turns")
